@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What makes one cloud different from the next: its secrets and keys, new for each, in a private directory."""
+
+import base64
+import hashlib
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Iterable
+from dataclasses import dataclass
+from ipaddress import IPv4Address
+from pathlib import Path
+
+from arbaro import shell
+from arbaro.hosts import COMPUTE, Host
+from arbaro.settings import clouds_dir
+
+DATABASES = ("keystone", "glance", "placement", "nova", "neutron")
+SERVICE_USERS = ("glance", "placement", "nova", "neutron")
+RABBITMQ_USERS = ("nova", "neutron")
+#: A compute gets what it needs to speak to the controller, and nothing that opens a database.
+COMPUTE_NEEDS = frozenset({
+    "public_address", "metadata_proxy_secret", "nova_service_password", "neutron_service_password",
+    "nova_rabbitmq_password", "neutron_rabbitmq_password",
+})
+
+Identity = dict[str, str]
+
+
+def new_identity(public_address: IPv4Address | str) -> Identity:
+    """Draw all secrets of a cloud. Each value is a string that stands nowhere else, so that it can be replaced."""
+    names = [f"{user}_database_password" for user in DATABASES]
+    names += [f"{user}_service_password" for user in SERVICE_USERS]
+    names += [f"{user}_rabbitmq_password" for user in RABBITMQ_USERS]
+    names += ["keystone_admin_password", "metadata_proxy_secret", "rabbitmq_cookie"]
+    identity = {name: secrets.token_hex(20) for name in names}
+    for user in RABBITMQ_USERS:
+        identity[f"{user}_rabbitmq_hash"] = rabbitmq_hash(identity[f"{user}_rabbitmq_password"])
+    return identity | {"public_address": str(public_address)}
+
+
+def rabbitmq_hash(password: str) -> str:
+    """Hash a password as RabbitMQ's definitions file wants it: salt and SHA-256 (rabbitmq.com/passwords.html)."""
+    salt = secrets.token_bytes(4)
+    return base64.b64encode(salt + hashlib.sha256(salt + password.encode()).digest()).decode()
+
+
+def part_for_compute(identity: Identity) -> Identity:
+    """The part of the identity that a compute needs to do its work."""
+    return {key: value for key, value in identity.items() if key in COMPUTE_NEEDS}
+
+
+@dataclass(frozen=True)
+class Keeper:
+    """Keeps the secrets of one cloud in its private directory: identity.json, the operator's key, the hosts' keys."""
+
+    name: str
+
+    @property
+    def directory(self) -> Path:
+        """The cloud's private directory."""
+        return clouds_dir() / self.name
+
+    @property
+    def identity_file(self) -> Path:
+        """All secrets of the cloud."""
+        return self.directory / "identity.json"
+
+    @property
+    def compute_identity_file(self) -> Path:
+        """Those that a compute gets."""
+        return self.directory / "identity-compute.json"
+
+    @property
+    def key(self) -> Path:
+        """The private SSH key of the operator, for hosts and guests."""
+        return self.directory / "id_ed25519"
+
+    @property
+    def known_hosts(self) -> Path:
+        """The hosts' pinned keys; nothing is ever trusted at first sight."""
+        return self.directory / "known_hosts"
+
+    def prepare(self, public_address: IPv4Address | str, hosts: Iterable[Host]) -> None:
+        """Make what is missing; what is there stays."""
+        self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if not self.identity_file.exists():
+            write_private(self.identity_file, json.dumps(new_identity(public_address), indent=1))
+        write_private(self.compute_identity_file, json.dumps(part_for_compute(self.identity()), indent=1))
+        self._make_key(self.key, f"arbaro-{self.name}")
+        hosts = list(hosts)
+        for host in hosts:
+            self._make_key(self._host_key(host), host.name)
+        pinned = (f"{host.address} {self._public(self._host_key(host))}\n" for host in hosts)
+        write_private(self.known_hosts, "".join(pinned))
+
+    def identity(self) -> Identity:
+        """Read the cloud's secrets."""
+        found: Identity = json.loads(self.identity_file.read_text())
+        return found
+
+    def ssh(self, host: Host) -> list[str]:
+        """The ssh command up to the host's name; connections are shared for a minute."""
+        return ["ssh", *self.ssh_options(), "-o", f"ControlPath=/run/arbaro-%C", f"root@{host.address}"]
+
+    def ssh_options(self) -> list[str]:
+        """Options that use this cloud's key and pinned host keys and nothing of the person's own."""
+        options = (f"UserKnownHostsFile={self.known_hosts}", f"IdentityFile={self.key}", "IdentitiesOnly=yes", "BatchMode=yes",
+                   "StrictHostKeyChecking=yes", "ConnectTimeout=5", "ControlMaster=auto", "ControlPersist=60", "LogLevel=ERROR")
+        return ["-F", "none", *(word for option in options for word in ("-o", option))]
+
+    def authorized_key(self) -> str:
+        """The operator's public key."""
+        return self._public(self.key)
+
+    def host_files(self, host: Host) -> dict[str, tuple[int, bytes]]:
+        """The secrets and keys that a host is born with."""
+        private = self._host_key(host)
+        secrets_file = self.compute_identity_file if host.is_a(COMPUTE) else self.identity_file
+        return {
+            "/etc/arbaro/identity.new.json": (0o600, secrets_file.read_bytes()),
+            "/root/.ssh/authorized_keys": (0o600, self.authorized_key().encode() + b"\n"),
+            "/etc/ssh/ssh_host_ed25519_key": (0o600, private.read_bytes()),
+            "/etc/ssh/ssh_host_ed25519_key.pub": (0o644, private.with_suffix(".pub").read_bytes()),
+        }
+
+    def forget(self) -> None:
+        """Remove the private directory."""
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+    def _host_key(self, host: Host) -> Path:
+        return self.directory / f"host_{host.name}"
+
+    def _public(self, private: Path) -> str:
+        return " ".join(private.with_suffix(".pub").read_text().split()[:2])
+
+    def _make_key(self, path: Path, comment: str) -> None:
+        if not path.with_suffix(".pub").exists():
+            path.unlink(missing_ok=True)
+            shell.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", comment, "-f", path])
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a file that only its owner can read, in one go: a reader sees the old or the new content."""
+    draft = path.with_name(f".{path.name}.new")
+    draft.unlink(missing_ok=True)
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(path)

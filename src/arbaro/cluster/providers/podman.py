@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Hosts as system containers of podman: a whole Debian with systemd each, in its own network namespace.
+
+A cloud NAME is the networks arbaro-NAME (its labels hold the spec) and arbaro-NAME-provider, and the containers
+arbaro-NAME-HOST. Why these flags: docs/decisions/0002-system-containers.md.
+"""
+
+import io
+import json
+import resource
+import tarfile
+from ipaddress import IPv4Network
+from pathlib import Path
+from typing import Any
+
+from arbaro import shell
+from arbaro.cluster.providers import Files, HostState
+from arbaro.cluster.spec import CloudSpec
+from arbaro.errors import ArbaroError
+from arbaro.hosts import COMPUTE, Host
+
+LABEL = "arbaro.cloud"
+
+
+class Podman:
+    """The provider `podman`."""
+
+    def find_cloud(self, name: str) -> CloudSpec | None:
+        """Read a cloud's spec from the labels of its network; hosts beyond the label's number count too."""
+        return next((spec for spec in self.list_clouds() if spec.name == name), None)
+
+    def list_clouds(self) -> list[CloudSpec]:
+        """Read all specs, by the networks that carry one."""
+        networks = _podman_json("network", "ls", "--filter", f"label={LABEL}", "--format", "json")
+        return sorted((self._spec_of(network) for network in networks if "arbaro.release" in network["labels"]),
+                      key=lambda spec: spec.name)
+
+    def taken_networks(self) -> list[IPv4Network]:
+        """Everything that this machine routes, and the networks of podman, running or not."""
+        routes = json.loads(shell.run(["ip", "-4", "-json", "route", "show", "table", "all"]))
+        routed = {IPv4Network(route["dst"]) for route in routes if route["dst"] != "default" and route.get("type") != "broadcast"}
+        inspected = _podman_json("network", "ls", "--format", "json")
+        given = {IPv4Network(subnet["subnet"]) for network in inspected for subnet in network.get("subnets") or []
+                 if ":" not in subnet["subnet"]}
+        return sorted(routed | given)
+
+    def create_networks(self, spec: CloudSpec) -> None:
+        """Make the provider network first: the other one carries the spec, so it is there only when both are."""
+        labels = {LABEL: spec.name}
+        facts = {"release": spec.release, "computes": spec.computes, "network": spec.network, "provider": spec.provider}
+        _create_network(f"{_network(spec.name)}-provider", spec.provider, labels)
+        _create_network(_network(spec.name), spec.underlay,
+                        labels | {f"arbaro.{key}": str(value) for key, value in facts.items()})
+
+    def create_host(self, spec: CloudSpec, host: Host, image: str, files: Files) -> None:
+        """Make the container, then lay the files into it; what a killed run left half made is made anew."""
+        name = _container(spec.name, host.name)
+        networks = ["--network", f"{_network(spec.name)}:ip={host.address},interface_name=eth0"]
+        if host.is_a(COMPUTE):
+            address = spec.provider_address(host)
+            networks += ["--network", f"{_network(spec.name)}-provider:ip={address},interface_name=eth1"]
+        shell.run(["podman", "create", "--replace", *system_container_flags(), "--name", name, "--hostname", host.name,
+                   "--label", f"{LABEL}={spec.name}", "--label", f"arbaro.host={host.name}",
+                   *networks, image, "/sbin/init"], timeout=120)
+        shell.run(["podman", "cp", "-", f"{name}:/"], stdin=_tar(files))
+
+    def list_hosts(self, name: str) -> list[HostState]:
+        """Look at the containers that carry the cloud's label."""
+        found = _podman_json("ps", "--all", "--filter", f"label={LABEL}={name}", "--format", "json")
+        return [HostState(entry["Labels"]["arbaro.host"], entry["State"], entry["Image"]) for entry in found]
+
+    def start_host(self, name: str, host: str) -> None:
+        """Start the container."""
+        shell.run(["podman", "start", _container(name, host)])
+
+    def stop_host(self, name: str, host: str) -> None:
+        """Let systemd shut the host down; after 60 s it is switched off."""
+        shell.run(["podman", "stop", "--time", "60", _container(name, host)], timeout=120)
+
+    def delete_cloud(self, name: str) -> None:
+        """Remove containers, then networks: a killed `down` finds by the spec's network what is left."""
+        containers = [_container(name, state.name) for state in self.list_hosts(name)]
+        if containers:
+            shell.run(["podman", "rm", "--force", "--time", "0", "--volumes", *containers], timeout=180)
+        for network in (f"{_network(name)}-provider", _network(name)):
+            if shell.succeeds(["podman", "network", "exists", network]):
+                shell.run(["podman", "network", "rm", network])
+
+    def console_log(self, name: str, host: str) -> str:
+        """What the container's init printed."""
+        return shell.run(["podman", "logs", "--tail", "20", _container(name, host)], check=False)
+
+    def _spec_of(self, network: dict[str, Any]) -> CloudSpec:
+        labels = network["labels"]
+        hosts = [state.name for state in self.list_hosts(labels[LABEL])]
+        computes = max([int(labels["arbaro.computes"]), *(int(n.removeprefix("compute")) for n in hosts if n != "controller")])
+        return CloudSpec(labels[LABEL], labels["arbaro.release"], computes, labels["arbaro.network"],
+                         IPv4Network(network["subnets"][0]["subnet"]), IPv4Network(labels["arbaro.provider"]))
+
+
+def system_container_flags() -> list[str]:
+    """The podman flags that make a container a host with a working systemd, also on restricted machines.
+
+    Without CAP_SYS_RESOURCE limits cannot be raised, and podman's own defaults are above the hard ones; podman itself
+    lowers its process limit to pid_max (podman 4.3, libpod/container_internal_linux).
+    """
+    files = min(resource.getrlimit(resource.RLIMIT_NOFILE)[1], 1048576)
+    pid_max = int(Path("/proc/sys/kernel/pid_max").read_text())
+    hard = resource.getrlimit(resource.RLIMIT_NPROC)[1]
+    processes = min(hard if hard > 0 else pid_max, pid_max)
+    return ["--systemd=always", "--privileged", "--no-hosts", "--ulimit", f"nofile=1024:{files}",
+            "--ulimit", f"nproc={processes}:{processes}"]
+
+
+def _create_network(name: str, subnet: IPv4Network, labels: dict[str, str]) -> None:
+    if shell.succeeds(["podman", "network", "exists", name]):
+        return
+    flags = [word for key, value in labels.items() for word in ("--label", f"{key}={value}")]
+    try:
+        shell.run(["podman", "network", "create", "--disable-dns", "--subnet", str(subnet), *flags, name])
+    except ArbaroError as error:
+        error.hint = "Choose another range: set `underlay` in settings.toml (docs/reference/settings.md)."
+        raise
+
+
+def _podman_json(*arguments: str) -> list[dict[str, Any]]:
+    found = json.loads(shell.run(["podman", *arguments]) or "[]")
+    return found or []
+
+
+def _tar(files: Files) -> bytes:
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as tar:
+        for path, (mode, content) in files.items():
+            entry = tarfile.TarInfo(path.lstrip("/"))
+            entry.mode, entry.size = mode, len(content)
+            tar.addfile(entry, io.BytesIO(content))
+    return packed.getvalue()
+
+
+def _network(name: str) -> str:
+    return f"arbaro-{name}"
+
+
+def _container(name: str, host: str) -> str:
+    return f"arbaro-{name}-{host}"

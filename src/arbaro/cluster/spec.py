@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a personal cloud consists of: its hosts, networks and addresses. Pure, nothing is touched here."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network
+
+from arbaro.errors import ArbaroError
+from arbaro.hosts import COMPUTE, CONTROLLER, Host
+
+MAX_COMPUTES = 20
+NETWORK_DRIVERS = ("linuxbridge",)
+
+
+@dataclass(frozen=True)
+class CloudSpec:
+    """One personal cloud.
+
+    `underlay` (a /24) joins its hosts and this machine; `provider` (a /24) is the network that its VMs are on.
+    `network` names the neutron driver, and with it the role neutron_<network> that the computes get.
+    """
+
+    name: str
+    release: str
+    computes: int
+    network: str
+    underlay: IPv4Network
+    provider: IPv4Network
+
+    @property
+    def controller(self) -> Host:
+        """The host with the databases, the queue and the APIs."""
+        return Host("controller", self.underlay[10], frozenset({CONTROLLER}))
+
+    @property
+    def hosts(self) -> list[Host]:
+        """All hosts, the controller first, which is also the order in which they start."""
+        return [self.controller, *(self.compute(number) for number in range(1, self.computes + 1))]
+
+    @property
+    def public_address(self) -> IPv4Address:
+        """Where this machine reaches the APIs and the console."""
+        return self.controller.address
+
+    @property
+    def cloud_name(self) -> str:
+        """The cloud's name in clouds.yaml."""
+        return f"arbaro-{self.name}"
+
+    def compute(self, number: int) -> Host:
+        """The n-th compute, counted from 1."""
+        return Host(f"compute{number}", self.underlay[10 + number], frozenset({COMPUTE}))
+
+    def provider_address(self, host: Host) -> IPv4Address:
+        """A compute's own address on the provider network; VMs get addresses from .32 on."""
+        return self.provider[int(host.address) - int(self.underlay[10]) + 1]
+
+
+def choose_subnets(pool: IPv4Network, taken: Iterable[IPv4Network]) -> tuple[IPv4Network, IPv4Network]:
+    """Take the first free pair of neighbouring /24 for (underlay, provider) out of `pool`, an IPv4Network.
+
+    `taken` are the networks that this machine routes or has given to containers; a default route is none of them.
+    """
+    used = list(taken)
+    for pair in pool.subnets(new_prefix=23):
+        if not any(pair.overlaps(network) for network in used):
+            underlay, provider = pair.subnets(new_prefix=24)
+            return underlay, provider
+    raise ArbaroError(
+        f"No free network is left in {pool}.",
+        why=f"In use on this machine: {', '.join(str(network) for network in used)}.",
+        hint="Choose another range: set `underlay` in settings.toml (docs/reference/settings.md).",
+    )

@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What can go wrong, said so that a person knows what to do next: what failed, likely why, what to type."""
+
+from collections.abc import Sequence
+
+EXIT_OK = 0
+EXIT_WARNING = 1
+EXIT_FAILURE = 2
+
+
+class ArbaroError(Exception):
+    """Something failed for a reason that the user can act on."""
+
+    def __init__(self, what: str, *, why: str = "", hint: str = "") -> None:
+        super().__init__(what)
+        self.what = what
+        self.why = why
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return "\n".join(part for part in (self.what, self.why) if part)
+
+
+class CommandError(ArbaroError):
+    """A command ended with a non-zero code, could not be started, or took too long."""
+
+    def __init__(self, argv: Sequence[str], *, where: str, code: int, output: str) -> None:
+        self.argv = tuple(argv)
+        self.code = code
+        self.output = output
+        command = " ".join(argv)
+        shown = command if len(command) <= 160 else command[:157] + "..."
+        tail = "\n".join(output.strip().splitlines()[-12:])
+        super().__init__(f"On {where}, `{shown}` ended with code {code}.", why=tail)
+
+
+class WaitTimeout(ArbaroError):
+    """A wait ran out of time; `why` holds the last state seen."""

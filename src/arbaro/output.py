@@ -1,0 +1,186 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The only place that prints: progress, tables, JSON, errors."""
+
+import contextlib
+import json
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from arbaro.errors import ArbaroError
+from arbaro.settings import cache_dir
+from arbaro.steps import Note, Step
+
+#: Nobody waits longer than this without a sign of life.
+HEARTBEAT = 8.0
+
+
+def say(text: str = "") -> None:
+    """Print one line for the person."""
+    print(text, flush=True)
+
+
+def warn(text: str) -> None:
+    """Print one line to standard error."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def print_json(value: Any) -> None:
+    """Print a value as JSON, for other programs."""
+    print(json.dumps(value, indent=2, default=str), flush=True)
+
+
+def print_table(rows: Sequence[Mapping[str, Any]]) -> None:
+    """Print rows with the same keys as aligned columns, the keys as heads."""
+    if not rows:
+        return
+    heads = list(rows[0])
+    cells = [[head.upper() for head in heads], *([str(row[head]) for head in heads] for row in rows)]
+    widths = [max(len(line[column]) for line in cells) for column in range(len(heads))]
+    for line in cells:
+        say("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+
+
+def print_error(error: ArbaroError, *, log: Path | None = None) -> None:
+    """Print what failed, likely why, and what to type next."""
+    warn(_paint("31;1", "Error: ", sys.stderr) + error.what)
+    for line in error.why.splitlines():
+        warn(f"  {line}")
+    if error.hint:
+        warn(f"Next: {error.hint}")
+    if log and log.exists():
+        warn(f"Log:  {log}")
+
+
+def seconds(value: float) -> str:
+    """Write a duration as a person would: `8 s`, `3 min 20 s`."""
+    whole = round(value)
+    return f"{whole} s" if whole < 100 else f"{whole // 60} min {whole % 60:02d} s"
+
+
+class Progress:
+    """Shows how a plan goes on: one line for each step, the running ones with an honest remaining time.
+
+    On a terminal the running line moves; elsewhere a line is printed at each step's start and end and at least every
+    HEARTBEAT seconds. The times of this run are remembered for the next run's estimate.
+    """
+
+    def __init__(self, steps: Sequence[Step]) -> None:
+        self.times: dict[str, float] = {}
+        self._waiting = {step.title: _remembered().get(step.title, step.seconds) for step in steps}
+        self._running: dict[str, tuple[float, str]] = {}
+        self._moving = sys.stdout.isatty()
+        self._lock = threading.RLock()
+        self._last_line = time.monotonic()
+
+    @contextlib.contextmanager
+    def shown(self) -> Iterator["Progress"]:
+        """Keep the display alive during the block, then remember the times."""
+        over = threading.Event()
+        beat = threading.Thread(target=self._beat, args=(over,), daemon=True)
+        beat.start()
+        try:
+            yield self
+        finally:
+            over.set()
+            beat.join()
+            self._clear()
+            _remember(self.times)
+
+    def start(self, step: Step) -> Note:
+        """Show that a step begins."""
+        with self._lock:
+            self._running[step.title] = (time.monotonic(), "")
+            if not self._moving:
+                self._print(f"  … {step.title}")
+        return lambda text: self._note(step.title, text)
+
+    def skip(self, step: Step) -> None:
+        """Show that a step was done already."""
+        with self._lock:
+            self._waiting.pop(step.title, None)
+            self._print(_paint("2", f"  – {step.title}: done before"))
+
+    def done(self, step: Step) -> None:
+        """Show that a step has taken hold, and how long it took."""
+        with self._lock:
+            began, _ = self._running.pop(step.title)
+            self._waiting.pop(step.title, None)
+            self.times[step.title] = time.monotonic() - began
+            self._print(_paint("32", "  ✓ ") + f"{step.title}  {_paint('2', seconds(self.times[step.title]))}")
+
+    def fail(self, step: Step) -> None:
+        """Show that a step failed."""
+        with self._lock:
+            began, _ = self._running.pop(step.title)
+            self._print(_paint("31", "  ✗ ") + f"{step.title}  {seconds(time.monotonic() - began)}")
+
+    def _note(self, title: str, text: str) -> None:
+        with self._lock:
+            if title in self._running:
+                self._running[title] = (self._running[title][0], text)
+
+    def _beat(self, over: threading.Event) -> None:
+        frames = 0
+        while not over.wait(0.2):
+            with self._lock:
+                if not self._running:
+                    continue
+                frames += 1
+                if self._moving:
+                    self._clear()
+                    sys.stdout.write(f"  {'⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏'[frames % 10]} {self._line()}"[: _width() - 1])
+                    sys.stdout.flush()
+                elif time.monotonic() - self._last_line > HEARTBEAT:
+                    self._print(f"    {self._line()}")
+
+    def _line(self) -> str:
+        now = time.monotonic()
+        title = min(self._running, key=lambda name: self._running[name][0])
+        began, note = self._running[title]
+        others = f" (+{len(self._running) - 1} beside it)" if len(self._running) > 1 else ""
+        left = self._remaining(now)
+        ahead = f"about {seconds(max(left, 1))} left" if left > 0 else "longer than usual"
+        return f"{title}{others}  {seconds(now - began)} · {ahead}" + (f" · {note}" if note else "")
+
+    def _remaining(self, now: float) -> float:
+        # Steps that run side by side share the time of the longest one; the waiting ones come one after the other.
+        running = [self._waiting.get(title, 0) - (now - began) for title, (began, _) in self._running.items()]
+        return max([*running, 0]) + sum(v for title, v in self._waiting.items() if title not in self._running)
+
+    def _print(self, text: str) -> None:
+        self._clear()
+        say(text)
+        self._last_line = time.monotonic()
+
+    def _clear(self) -> None:
+        if self._moving:
+            sys.stdout.write("\r\x1b[2K")
+            sys.stdout.flush()
+
+
+def _paint(code: str, text: str, stream: Any = None) -> str:
+    return f"\x1b[{code}m{text}\x1b[0m" if (stream or sys.stdout).isatty() else text
+
+
+def _width() -> int:
+    import shutil
+
+    return shutil.get_terminal_size().columns
+
+
+def _remembered() -> dict[str, float]:
+    try:
+        found = json.loads((cache_dir() / "times.json").read_text())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _remember(times: Mapping[str, float]) -> None:
+    with contextlib.suppress(OSError):
+        cache_dir().mkdir(parents=True, exist_ok=True)
+        (cache_dir() / "times.json").write_text(json.dumps({**_remembered(), **times}))
