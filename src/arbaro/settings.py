@@ -3,6 +3,8 @@
 
 import os
 import re
+import shutil
+import sys
 import tomllib
 from dataclasses import dataclass, fields
 from functools import cache
@@ -14,7 +16,7 @@ import platformdirs
 from arbaro.errors import ArbaroError
 
 #: RFC 2544's benchmarking range is never routed, so it hides nobody's office network.
-DEFAULT_UNDERLAY = "198.18.0.0/15"
+DEFAULT_UNDERLAY = IPv4Network("198.18.0.0/15")
 NAME_PATTERN = re.compile(r"[a-z][a-z0-9-]{0,19}")
 
 
@@ -22,7 +24,7 @@ NAME_PATTERN = re.compile(r"[a-z][a-z0-9-]{0,19}")
 class Settings:
     """What settings.toml may say. `underlay`: the range from which clouds take their networks, at least a /22."""
 
-    underlay: IPv4Network = IPv4Network(DEFAULT_UNDERLAY)
+    underlay: IPv4Network = DEFAULT_UNDERLAY
 
 
 @cache
@@ -83,3 +85,13 @@ def require_root() -> None:
             "Arbaro needs root on this machine, because it makes networks and system containers.",
             hint="Run the same command with sudo.",
         )
+
+
+def log_file(name: str, verb: str) -> Path:
+    """Where the full log of this run goes: one file for each cloud and verb, the newest run last."""
+    return platformdirs.user_log_path("arbaro") / f"{name}-{verb}.log"
+
+
+def openstack_command() -> str:
+    """The openstack client as a person can type it here: by name if it is in the PATH, else ours by its path."""
+    return "openstack" if shutil.which("openstack") else str(Path(sys.executable).with_name("openstack"))

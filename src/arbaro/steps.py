@@ -67,8 +67,15 @@ def run_step(step: Step, observer: Observer) -> None:
     try:
         step.apply(note)
         if step.looks_again and step.needed():
-            raise ArbaroError(f"{step.title}: it was done, but did not take.", hint="Run the same command again with -v.")
+            raise ArbaroError(
+                f"{step.title}: it was done, but did not take.", hint="Run the same command again with -v."
+            )
     except BaseException:
         observer.fail(step)
         raise
     observer.done(step)
+
+
+def flatten(plan: Sequence[Step | Sequence[Step]]) -> list[Step]:
+    """List the steps of a plan, those that run side by side one after the other."""
+    return [step for part in plan for step in ([part] if isinstance(part, Step) else part)]

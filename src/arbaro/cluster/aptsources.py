@@ -51,7 +51,7 @@ def sources_for(suite: str, codename: str, texts: Iterable[tuple[bool, str]]) ->
     seen = set()
     for is_deb822, text in texts:
         for source in _deb822(text) if is_deb822 else _one_line(text):
-            moved = replace(source, suite=suite + source.suite[len(codename):])
+            moved = replace(source, suite=suite + source.suite[len(codename) :])
             if ours.fullmatch(source.suite) and moved not in seen:
                 seen.add(moved)
                 yield moved
@@ -66,8 +66,15 @@ def machine_apt_options() -> list[str]:
 
 def _files() -> list[Path]:
     directory = Path("/etc/apt/sources.list.d")
-    return [path for path in (Path("/etc/apt/sources.list"), *sorted(directory.glob("*.list")), *sorted(directory.glob("*.sources")))
-            if path.exists()]
+    return [
+        path
+        for path in (
+            Path("/etc/apt/sources.list"),
+            *sorted(directory.glob("*.list")),
+            *sorted(directory.glob("*.sources")),
+        )
+        if path.exists()
+    ]
 
 
 def _codename(os_release: str) -> str:
@@ -96,4 +103,6 @@ def _deb822(text: str) -> Iterator[Source]:
         signed = fields.get("signed-by", KEYRING)
         for uri in fields["uris"].split():
             for suite in fields["suites"].split():
-                yield Source(uri, suite, fields.get("components", "main"), signed if signed.startswith("/") else KEYRING)
+                yield Source(
+                    uri, suite, fields.get("components", "main"), signed if signed.startswith("/") else KEYRING
+                )

@@ -20,10 +20,16 @@ DATABASES = ("keystone", "glance", "placement", "nova", "neutron")
 SERVICE_USERS = ("glance", "placement", "nova", "neutron")
 RABBITMQ_USERS = ("nova", "neutron")
 #: A compute gets what it needs to speak to the controller, and nothing that opens a database.
-COMPUTE_NEEDS = frozenset({
-    "public_address", "metadata_proxy_secret", "nova_service_password", "neutron_service_password",
-    "nova_rabbitmq_password", "neutron_rabbitmq_password",
-})
+COMPUTE_NEEDS = frozenset(
+    {
+        "public_address",
+        "metadata_proxy_secret",
+        "nova_service_password",
+        "neutron_service_password",
+        "nova_rabbitmq_password",
+        "neutron_rabbitmq_password",
+    }
+)
 
 Identity = dict[str, str]
 
@@ -102,24 +108,36 @@ class Keeper:
 
     def ssh(self, host: Host) -> list[str]:
         """The ssh command up to the host's name; connections are shared for a minute."""
-        return ["ssh", *self.ssh_options(), "-o", f"ControlPath=/run/arbaro-%C", f"root@{host.address}"]
+        return ["ssh", *self.ssh_options(), "-o", "ControlPath=/run/arbaro-%C", f"root@{host.address}"]
 
     def ssh_options(self) -> list[str]:
         """Options that use this cloud's key and pinned host keys and nothing of the person's own."""
-        options = (f"UserKnownHostsFile={self.known_hosts}", f"IdentityFile={self.key}", "IdentitiesOnly=yes", "BatchMode=yes",
-                   "StrictHostKeyChecking=yes", "ConnectTimeout=5", "ControlMaster=auto", "ControlPersist=60", "LogLevel=ERROR")
+        options = (
+            f"UserKnownHostsFile={self.known_hosts}",
+            f"IdentityFile={self.key}",
+            "IdentitiesOnly=yes",
+            "BatchMode=yes",
+            "StrictHostKeyChecking=yes",
+            "ConnectTimeout=5",
+            "ControlMaster=auto",
+            "ControlPersist=60",
+            "LogLevel=ERROR",
+        )
         return ["-F", "none", *(word for option in options for word in ("-o", option))]
 
     def authorized_key(self) -> str:
         """The operator's public key."""
         return self._public(self.key)
 
-    def host_files(self, host: Host) -> dict[str, tuple[int, bytes]]:
-        """The secrets and keys that a host is born with."""
+    def host_secrets(self, host: Host) -> dict[str, tuple[int, bytes]]:
+        """The secrets that the image's throw-away ones are replaced by when the host boots first."""
+        file = self.compute_identity_file if host.is_a(COMPUTE) else self.identity_file
+        return {"/etc/arbaro/identity.new.json": (0o600, file.read_bytes())}
+
+    def host_keys(self, host: Host) -> dict[str, tuple[int, bytes]]:
+        """The SSH keys that a host is born with."""
         private = self._host_key(host)
-        secrets_file = self.compute_identity_file if host.is_a(COMPUTE) else self.identity_file
         return {
-            "/etc/arbaro/identity.new.json": (0o600, secrets_file.read_bytes()),
             "/root/.ssh/authorized_keys": (0o600, self.authorized_key().encode() + b"\n"),
             "/etc/ssh/ssh_host_ed25519_key": (0o600, private.read_bytes()),
             "/etc/ssh/ssh_host_ed25519_key.pub": (0o644, private.with_suffix(".pub").read_bytes()),

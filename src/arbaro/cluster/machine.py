@@ -79,7 +79,9 @@ def install_packages(note: Note) -> None:
         shell.run([*apt, "update"], env=env, timeout=300, on_line=lambda _: None)
         shell.run([*apt, "install", "--no-install-recommends", *missing_packages()], env=env, timeout=900, on_line=note)
     except CommandError as error:
-        error.hint = "See whether `apt-get update` works on this machine (mirror, proxy, disk), then run the same command again."
+        error.hint = (
+            "See whether `apt-get update` works on this machine (mirror, proxy, disk), then run the same command again."
+        )
         raise
 
 

@@ -49,6 +49,9 @@ class Provider(Protocol):
     def stop_host(self, name: str, host: str) -> None:
         """Shut a host down in order."""
 
+    def has_parts(self, name: str) -> bool:
+        """Say whether anything of the cloud is there, be it half made."""
+
     def delete_cloud(self, name: str) -> None:
         """Take away hosts, networks and volumes, whatever state they are in."""
 

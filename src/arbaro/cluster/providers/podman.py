@@ -32,16 +32,26 @@ class Podman:
     def list_clouds(self) -> list[CloudSpec]:
         """Read all specs, by the networks that carry one."""
         networks = _podman_json("network", "ls", "--filter", f"label={LABEL}", "--format", "json")
-        return sorted((self._spec_of(network) for network in networks if "arbaro.release" in network["labels"]),
-                      key=lambda spec: spec.name)
+        return sorted(
+            (self._spec_of(network) for network in networks if "arbaro.release" in network["labels"]),
+            key=lambda spec: spec.name,
+        )
 
     def taken_networks(self) -> list[IPv4Network]:
         """Everything that this machine routes, and the networks of podman, running or not."""
         routes = json.loads(shell.run(["ip", "-4", "-json", "route", "show", "table", "all"]))
-        routed = {IPv4Network(route["dst"]) for route in routes if route["dst"] != "default" and route.get("type") != "broadcast"}
+        routed = {
+            IPv4Network(route["dst"])
+            for route in routes
+            if route["dst"] != "default" and route.get("type") != "broadcast"
+        }
         inspected = _podman_json("network", "ls", "--format", "json")
-        given = {IPv4Network(subnet["subnet"]) for network in inspected for subnet in network.get("subnets") or []
-                 if ":" not in subnet["subnet"]}
+        given = {
+            IPv4Network(subnet["subnet"])
+            for network in inspected
+            for subnet in network.get("subnets") or []
+            if ":" not in subnet["subnet"]
+        }
         return sorted(routed | given)
 
     def create_networks(self, spec: CloudSpec) -> None:
@@ -49,8 +59,9 @@ class Podman:
         labels = {LABEL: spec.name}
         facts = {"release": spec.release, "computes": spec.computes, "network": spec.network, "provider": spec.provider}
         _create_network(f"{_network(spec.name)}-provider", spec.provider, labels)
-        _create_network(_network(spec.name), spec.underlay,
-                        labels | {f"arbaro.{key}": str(value) for key, value in facts.items()})
+        _create_network(
+            _network(spec.name), spec.underlay, labels | {f"arbaro.{key}": str(value) for key, value in facts.items()}
+        )
 
     def create_host(self, spec: CloudSpec, host: Host, image: str, files: Files) -> None:
         """Make the container, then lay the files into it; what a killed run left half made is made anew."""
@@ -59,10 +70,31 @@ class Podman:
         if host.is_a(COMPUTE):
             address = spec.provider_address(host)
             networks += ["--network", f"{_network(spec.name)}-provider:ip={address},interface_name=eth1"]
-        shell.run(["podman", "create", "--replace", *system_container_flags(), "--name", name, "--hostname", host.name,
-                   "--label", f"{LABEL}={spec.name}", "--label", f"arbaro.host={host.name}",
-                   *networks, image, "/sbin/init"], timeout=120)
-        shell.run(["podman", "cp", "-", f"{name}:/"], stdin=_tar(files))
+        shell.run(
+            [
+                "podman",
+                "create",
+                "--replace",
+                *system_container_flags(),
+                "--name",
+                name,
+                "--hostname",
+                host.name,
+                "--label",
+                f"{LABEL}={spec.name}",
+                "--label",
+                f"arbaro.host={host.name}",
+                *networks,
+                image,
+                "/sbin/init",
+            ],
+            timeout=120,
+        )
+        self.lay_files(name, files)
+
+    def lay_files(self, container: str, files: Files) -> None:
+        """Put files onto a container's disk, running or not; their content is in no argv."""
+        shell.run(["podman", "cp", "-", f"{container}:/"], stdin=_tar(files))
 
     def list_hosts(self, name: str) -> list[HostState]:
         """Look at the containers that carry the cloud's label."""
@@ -76,6 +108,11 @@ class Podman:
     def stop_host(self, name: str, host: str) -> None:
         """Let systemd shut the host down; after 60 s it is switched off."""
         shell.run(["podman", "stop", "--time", "60", _container(name, host)], timeout=120)
+
+    def has_parts(self, name: str) -> bool:
+        """Say whether anything is there that carries the cloud's label, be it half made."""
+        networks = _podman_json("network", "ls", "--filter", f"label={LABEL}={name}", "--format", "json")
+        return bool(networks or self.list_hosts(name))
 
     def delete_cloud(self, name: str) -> None:
         """Remove containers, then networks: a killed `down` finds by the spec's network what is left."""
@@ -93,9 +130,17 @@ class Podman:
     def _spec_of(self, network: dict[str, Any]) -> CloudSpec:
         labels = network["labels"]
         hosts = [state.name for state in self.list_hosts(labels[LABEL])]
-        computes = max([int(labels["arbaro.computes"]), *(int(n.removeprefix("compute")) for n in hosts if n != "controller")])
-        return CloudSpec(labels[LABEL], labels["arbaro.release"], computes, labels["arbaro.network"],
-                         IPv4Network(network["subnets"][0]["subnet"]), IPv4Network(labels["arbaro.provider"]))
+        computes = max(
+            [int(labels["arbaro.computes"]), *(int(n.removeprefix("compute")) for n in hosts if n != "controller")]
+        )
+        return CloudSpec(
+            labels[LABEL],
+            labels["arbaro.release"],
+            computes,
+            labels["arbaro.network"],
+            IPv4Network(network["subnets"][0]["subnet"]),
+            IPv4Network(labels["arbaro.provider"]),
+        )
 
 
 def system_container_flags() -> list[str]:
@@ -108,8 +153,15 @@ def system_container_flags() -> list[str]:
     pid_max = int(Path("/proc/sys/kernel/pid_max").read_text())
     hard = resource.getrlimit(resource.RLIMIT_NPROC)[1]
     processes = min(hard if hard > 0 else pid_max, pid_max)
-    return ["--systemd=always", "--privileged", "--no-hosts", "--ulimit", f"nofile=1024:{files}",
-            "--ulimit", f"nproc={processes}:{processes}"]
+    return [
+        "--systemd=always",
+        "--privileged",
+        "--no-hosts",
+        "--ulimit",
+        f"nofile=1024:{files}",
+        "--ulimit",
+        f"nproc={processes}:{processes}",
+    ]
 
 
 def _create_network(name: str, subnet: IPv4Network, labels: dict[str, str]) -> None:

@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How a person gets into the cloud: clouds.yaml and secure.yaml as openstacksdk finds them, and an openrc."""
+
+import fcntl
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+
+from arbaro.cluster.identity import Keeper, write_private
+from arbaro.cluster.spec import CloudSpec
+from arbaro.errors import ArbaroError
+
+REGION = "RegionOne"
+
+
+def auth_url(spec: CloudSpec) -> str:
+    """Where keystone answers."""
+    return f"http://{spec.public_address}:5000/v3"
+
+
+def openrc_file(keeper: Keeper) -> Path:
+    """The file to source for tools that know only the environment."""
+    return keeper.directory / "openrc"
+
+
+def write_access(spec: CloudSpec, keeper: Keeper) -> None:
+    """Write the cloud into clouds.yaml (the password into secure.yaml, 0600) and an openrc; others' entries stay."""
+    password = keeper.identity()["keystone_admin_password"]
+    clouds, secrets = entries(spec, password)
+    with _locked():
+        _edit(_file("clouds.yaml"), lambda found: found.__setitem__(spec.cloud_name, clouds))
+        _edit(_file("secure.yaml"), lambda found: found.__setitem__(spec.cloud_name, secrets))
+    write_private(openrc_file(keeper), openrc(spec, password))
+
+
+def forget_access(cloud_name: str) -> None:
+    """Take the cloud out of clouds.yaml and secure.yaml; a file that we leave empty goes too."""
+    with _locked():
+        for name in ("clouds.yaml", "secure.yaml"):
+            if _file(name).exists():
+                _edit(_file(name), lambda found: found.pop(cloud_name, None))
+
+
+def is_written(spec: CloudSpec, keeper: Keeper) -> bool:
+    """Say whether the person's files name the cloud as it is now."""
+    password = keeper.identity()["keystone_admin_password"]
+    wanted = entries(spec, password)
+    found = tuple(_load(_file(name)).get("clouds", {}).get(spec.cloud_name) for name in ("clouds.yaml", "secure.yaml"))
+    return found == wanted and openrc_file(keeper).exists()
+
+
+def entries(spec: CloudSpec, password: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What clouds.yaml and secure.yaml say of the cloud."""
+    clouds = {
+        "auth": {
+            "auth_url": auth_url(spec),
+            "username": "admin",
+            "project_name": "admin",
+            "user_domain_name": "Default",
+            "project_domain_name": "Default",
+        },
+        "region_name": REGION,
+        "identity_api_version": 3,
+    }
+    return clouds, {"auth": {"password": password}}
+
+
+def openrc(spec: CloudSpec, password: str) -> str:
+    """The same as environment variables."""
+    values = {
+        "OS_AUTH_URL": auth_url(spec),
+        "OS_USERNAME": "admin",
+        "OS_PASSWORD": password,
+        "OS_PROJECT_NAME": "admin",
+        "OS_USER_DOMAIN_NAME": "Default",
+        "OS_PROJECT_DOMAIN_NAME": "Default",
+        "OS_REGION_NAME": REGION,
+        "OS_IDENTITY_API_VERSION": "3",
+    }
+    return f"# {spec.cloud_name}, written by arbaro\nunset OS_CLOUD\n" + "".join(
+        f"export {k}={v}\n" for k, v in values.items()
+    )
+
+
+def _file(name: str) -> Path:
+    return platformdirs.user_config_path("openstack") / name
+
+
+@contextmanager
+def _locked() -> Iterator[None]:
+    # The directory itself is the lock, so that no file is left behind.
+    directory = platformdirs.user_config_path("openstack")
+    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    handle = os.open(directory, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+    if not any(directory.iterdir()):
+        directory.rmdir()
+
+
+def _load(path: Path) -> Any:
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
+    if not path.exists():
+        return {}
+    try:
+        return YAML().load(path) or {}
+    except YAMLError as error:
+        raise ArbaroError(
+            f"{path} is not YAML, so nothing was written into it.",
+            why=str(error),
+            hint="Correct the file, then run the same command again.",
+        ) from error
+
+
+def _edit(path: Path, change: Callable[[dict[str, Any]], Any]) -> None:
+    import io
+
+    from ruamel.yaml import YAML
+
+    document = _load(path)
+    clouds = document.setdefault("clouds", {})
+    change(clouds)
+    if not clouds and list(document) == ["clouds"]:
+        path.unlink(missing_ok=True)
+        return
+    text = io.StringIO()
+    YAML().dump(document, text)
+    write_private(path, text.getvalue())

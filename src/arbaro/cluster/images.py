@@ -1,0 +1,228 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Host images: baked once by the very roles that configure any other host, under a key of all that went in.
+
+base (mmdebstrap) → controller and compute (base + playbook image.yml). A cloud starts from them within seconds,
+because packages, schemas and configuration are there; docs/decisions/0003-baked-images.md.
+"""
+
+import hashlib
+import json
+import tempfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from ipaddress import IPv4Address
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from arbaro import shell
+from arbaro.cluster import aptsources, playbooks
+from arbaro.cluster.identity import Keeper
+from arbaro.cluster.machine import Machine
+from arbaro.cluster.providers.podman import Podman, system_container_flags
+from arbaro.cluster.spec import choose_subnets
+from arbaro.errors import CommandError
+from arbaro.hosts import COMPUTE, CONTROLLER, Host
+from arbaro.releases import Release
+from arbaro.settings import files_dir, load_settings
+from arbaro.steps import Note, Step
+
+LABEL = "arbaro.image"
+BUILD_NETWORK = "arbaro-build"
+#: Stands for the public address until a cloud has one; it must be a string that stands nowhere else.
+BAKED_ADDRESS = "public-address.arbaro.invalid"
+
+
+@dataclass(frozen=True)
+class HostImages:
+    """The images for one release on one machine; each name ends with the key of everything that went into it."""
+
+    release: Release
+    network: str
+    machine: Machine
+
+    @property
+    def base(self) -> str:
+        """The bare Debian that all roles start from."""
+        sources = [str(source) for source in aptsources.machine_sources(self.release.suite)]
+        return _name(
+            "base", [*sources, *aptsources.machine_apt_options(), _digest([files_dir() / "images/hosts/base"])]
+        )
+
+    def name(self, role: str) -> str:
+        """The image of the hosts with this role."""
+        ansible = files_dir() / "ansible"
+        used = roles_of(yaml.safe_load((ansible / "playbooks/site.yml").read_text()), role, self.network)
+        paths = [
+            ansible / "playbooks/image.yml",
+            ansible / "releases" / f"{self.release.name}.yml",
+            *(ansible / "roles" / name for name in [*used, "personalise"]),
+        ]
+        return _name(role, [self.base, json.dumps(self._variables, sort_keys=True), _digest(paths)])
+
+    def steps(self) -> list[Step | list[Step]]:
+        """How the images come to be: the base first, then the two others side by side."""
+        return [
+            Step("Build the base image", lambda: not exists(self.base), self._build_base, 55),
+            Step("Make a network for building", self._network_is_missing, _create_build_network),
+            [self._bake_step(CONTROLLER, 330), self._bake_step(COMPUTE, 240)],
+        ]
+
+    def _bake_step(self, role: str, expected: float) -> Step:
+        return Step(
+            f"Bake the {role} image", lambda: not exists(self.name(role)), lambda note: self._bake(role, note), expected
+        )
+
+    def _network_is_missing(self) -> bool:
+        unbuilt = [role for role in (CONTROLLER, COMPUTE) if not exists(self.name(role))]
+        return bool(unbuilt) and not shell.succeeds(["podman", "network", "exists", BUILD_NETWORK])
+
+    @property
+    def _variables(self) -> dict[str, Any]:
+        return playbooks.machine_variables(self.release.name, self.network, self.machine)
+
+    def _build_base(self, note: Note) -> None:
+        with tempfile.TemporaryDirectory(dir="/var/tmp", prefix="arbaro-") as scratch:
+            sources, options, tarball = (Path(scratch) / name for name in ("sources.list", "90machine", "base.tar"))
+            sources.write_text("".join(f"{source}\n" for source in aptsources.machine_sources(self.release.suite)))
+            options.write_text("".join(f"{line}\n" for line in aptsources.machine_apt_options()))
+            try:
+                shell.run(
+                    [files_dir() / "images/hosts/base/build", tarball, sources, options, self.release.suite],
+                    timeout=900,
+                    on_line=note,
+                )
+            except CommandError as error:
+                error.what = f"mmdebstrap could not build a Debian {self.release.suite}."
+                error.hint = "See that `apt-get update` works here (mirror, proxy), then run the same command again."
+                raise
+            note("importing")
+            shell.run(["podman", "import", "--change", f"LABEL {LABEL}=base", tarball, self.base], timeout=300)
+
+    def _bake(self, role: str, note: Note) -> None:
+        """Start a host from the base, let Ansible make it a controller or a compute, and keep that as an image."""
+        container = f"arbaro-build-{role}"
+        shell.run(
+            [
+                "podman",
+                "run",
+                "--detach",
+                "--replace",
+                *system_container_flags(),
+                "--name",
+                container,
+                "--label",
+                f"arbaro.build={role}",
+                "--hostname",
+                "controller" if role == CONTROLLER else "compute",
+                "--network",
+                BUILD_NETWORK,
+                self.base,
+                "/sbin/init",
+            ],
+            timeout=120,
+        )
+        address = shell.run(
+            [
+                "podman",
+                "inspect",
+                "--format",
+                f'{{{{(index .NetworkSettings.Networks "{BUILD_NETWORK}").IPAddress}}}}',
+                container,
+            ]
+        )
+        host = Host("controller" if role == CONTROLLER else "compute", IPv4Address(address.strip()), frozenset({role}))
+        keeper = Keeper(f".image-{role}")
+        keeper.forget()
+        keeper.prepare(BAKED_ADDRESS, [host])
+        try:
+            Podman().lay_files(container, keeper.host_keys(host))
+            shell.run(["podman", "exec", container, "systemctl", "restart", "ssh"])
+            playbooks.run_playbook(
+                "image", playbooks.inventory([host], BAKED_ADDRESS, self._variables, keeper), keeper, note
+            )
+            note("shutting down")
+            shell.run(["podman", "stop", "--time", "60", container], timeout=120)
+            note("keeping it as an image")
+            shell.run(
+                ["podman", "commit", "--quiet", "--change", f"LABEL {LABEL}={role}", container, self.name(role)],
+                timeout=600,
+            )
+        finally:
+            keeper.forget()
+        remove_builds([container])
+
+
+def roles_of(site: Iterable[dict[str, Any]], group: str, network: str) -> list[str]:
+    """Read from site.yml which roles the hosts of a group get, in order."""
+    plays = [play for play in site if play.get("hosts") in ("all", group)]
+    names = [entry["role"] if isinstance(entry, dict) else entry for play in plays for entry in play.get("roles", [])]
+    return [name.replace("{{ network_driver }}", network) for name in names]
+
+
+def exists(image: str) -> bool:
+    """Say whether podman has this image."""
+    return shell.succeeds(["podman", "image", "exists", image])
+
+
+def list_images() -> list[dict[str, Any]]:
+    """List our host images: name, size, age, and whether a container uses it."""
+    found = json.loads(shell.run(["podman", "images", "--filter", f"label={LABEL}", "--format", "json"]) or "[]")
+    return [
+        {
+            "name": (image.get("Names") or [image["Id"][:12]])[0].removeprefix("localhost/"),
+            "id": image["Id"][:12],
+            "size_mib": image["Size"] // 2**20,
+            "created": image["CreatedAt"],
+            "in_use": image["Containers"] > 0,
+        }
+        for image in found
+    ]
+
+
+def prune_images(keep: Iterable[str], *, dry_run: bool = False) -> list[str]:
+    """Remove our images that no container uses and that are not in `keep`; returns their names."""
+    wanted = {name.removeprefix("localhost/") for name in keep}
+    removed = []
+    for image in list_images():
+        if (
+            not image["in_use"]
+            and image["name"] not in wanted
+            and (dry_run or shell.succeeds(["podman", "rmi", image["id"]]))
+        ):
+            removed.append(str(image["name"]))
+    return removed
+
+
+def remove_builds(containers: Iterable[str] = ()) -> None:
+    """Remove what a build needed, or what a killed one left behind."""
+    names = (
+        list(containers)
+        or shell.run(["podman", "ps", "-a", "--filter", "label=arbaro.build", "--format", "{{.Names}}"]).split()
+    )
+    if names:
+        shell.run(["podman", "rm", "--force", "--time", "0", *names], timeout=120)
+    left = shell.run(["podman", "ps", "-a", "--filter", "label=arbaro.build", "--format", "{{.Names}}"]).split()
+    if not left and shell.succeeds(["podman", "network", "exists", BUILD_NETWORK]):
+        shell.run(["podman", "network", "rm", BUILD_NETWORK], check=False)
+
+
+def _create_build_network(_: Note) -> None:
+    subnet, _unused = choose_subnets(load_settings().underlay, Podman().taken_networks())
+    shell.run(["podman", "network", "create", "--disable-dns", "--subnet", str(subnet), BUILD_NETWORK])
+
+
+def _name(role: str, parts: Iterable[str]) -> str:
+    key = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:12]
+    return f"localhost/arbaro/{role}:{key}"
+
+
+def _digest(paths: Iterable[Path]) -> str:
+    files = [
+        file for path in paths for file in ([path] if path.is_file() else sorted(path.rglob("*"))) if file.is_file()
+    ]
+    content = hashlib.sha256()
+    for file in files:
+        content.update(file.relative_to(files_dir()).as_posix().encode() + b"\0" + file.read_bytes())
+    return content.hexdigest()

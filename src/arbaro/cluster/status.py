@@ -1,0 +1,212 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How a cloud is: evidence collected once (hosts, systemd, APIs), and the checks that read it."""
+
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+from arbaro import shell
+from arbaro.checks import Finding
+from arbaro.cluster.access import REGION, auth_url
+from arbaro.cluster.identity import Keeper
+from arbaro.cluster.providers import HostState, Provider
+from arbaro.cluster.spec import CloudSpec
+from arbaro.errors import ArbaroError
+from arbaro.hosts import COMPUTE, Host
+from arbaro.openstack import connect
+from arbaro.releases import load_release
+
+#: API → port, as DESIGN's catalogue has them.
+APIS: Mapping[str, int] = {"keystone": 5000, "glance": 9292, "placement": 8778, "nova": 8774, "neutron": 9696}
+
+
+@dataclass(frozen=True)
+class Unit:
+    """A systemd unit of a host: its state (active, failed, …) and resident memory in MiB."""
+
+    host: str
+    name: str
+    state: str
+    memory: int
+
+
+@dataclass(frozen=True)
+class Service:
+    """A service or agent that OpenStack itself keeps a heartbeat of; `state` is up or down."""
+
+    kind: str
+    name: str
+    host: str
+    state: str
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What was seen of a cloud."""
+
+    name: str
+    hosts: Sequence[HostState]
+    wanted_hosts: Sequence[str]
+    units: Sequence[Unit] = ()
+    apis: Mapping[str, str] = field(default_factory=dict)
+    services: Sequence[Service] = ()
+    wanted_services: Sequence[tuple[str, str]] = ()
+
+
+def collect(spec: CloudSpec, provider: Provider, keeper: Keeper) -> Evidence:
+    """Look at everything once: the provider's hosts, each host's units by SSH, the APIs, and what they say."""
+    states = provider.list_hosts(spec.name)
+    running = {state.name for state in states if state.state == "running"}
+    alive = [host for host in spec.hosts if host.name in running]
+    with ThreadPoolExecutor(max_workers=8) as threads:
+        units = threads.map(lambda host: units_of(spec, keeper, host), alive)
+        apis = dict(zip(APIS, threads.map(lambda port: api_state(spec, port), APIS.values()), strict=True))
+        found = [unit for host_units in units for unit in host_units]
+    up = {"keystone", "nova", "neutron"} <= {name for name, state in apis.items() if state == "up"}
+    return Evidence(
+        spec.name,
+        states,
+        [host.name for host in spec.hosts],
+        found,
+        apis,
+        heartbeats(spec, keeper) if up else (),
+        wanted_services(spec) if up else (),
+    )
+
+
+def api_state(spec: CloudSpec, port: int) -> str:
+    """Ask one API for its versions: `up`, or why not."""
+    try:
+        with urllib.request.urlopen(f"http://{spec.public_address}:{port}/", timeout=5) as answer:
+            return "up" if answer.status < 400 else f"HTTP {answer.status}"
+    except urllib.error.HTTPError as error:
+        # Several choices (300) is how most of them present their versions.
+        return "up" if error.code < 400 else f"HTTP {error.code}"
+    except OSError as error:
+        return str(getattr(error, "reason", error))
+
+
+def heartbeats(spec: CloudSpec, keeper: Keeper) -> list[Service]:
+    """Ask nova and neutron which of their services and agents report."""
+    connection = connect(auth_url(spec), keeper.identity()["keystone_admin_password"], region=REGION)
+    services = [
+        Service(s.binary, s.binary, s.host, "up" if s.state == "up" else "down") for s in connection.compute.services()
+    ]
+    agents = [Service("agent", a.binary, a.host, "up" if a.is_alive else "down") for a in connection.network.agents()]
+    hypervisors = [
+        Service("hypervisor", "hypervisor", h.name, h.state or "down")
+        for h in connection.compute.hypervisors(details=True)
+    ]
+    return [*services, *agents, *hypervisors]
+
+
+def wanted_services(spec: CloudSpec) -> list[tuple[str, str]]:
+    """The (name, host) of everything that must report when the cloud is whole."""
+    release = load_release(spec.release)
+    agents = release.data["agents"][spec.network]
+    computes = [host.name for host in spec.hosts if host.is_a(COMPUTE)]
+    return [
+        *(("nova-conductor", "controller"), ("nova-scheduler", "controller")),
+        *((name, host) for host in computes for name in ("nova-compute", "hypervisor", *agents)),
+    ]
+
+
+def units_of(spec: CloudSpec, keeper: Keeper, host: Host) -> list[Unit]:
+    """Ask a host's systemd for the units that its roles run."""
+    names = units_wanted(spec, host)
+    command = ["systemctl", "show", "--property=Id,ActiveState,MemoryCurrent", *(f"{name}.service" for name in names)]
+    try:
+        answer = shell.run_on(host, keeper.ssh(host), command, timeout=20)
+    except ArbaroError as error:
+        return [
+            Unit(host.name, name, f"unknown: {error.why.splitlines()[-1] if error.why else error.what}", 0)
+            for name in names
+        ]
+    return list(parse_units(host.name, answer))
+
+
+def units_wanted(spec: CloudSpec, host: Host) -> list[str]:
+    """The names of the units that this host must run."""
+    units = load_release(spec.release).data["units"]
+    role = COMPUTE if host.is_a(COMPUTE) else "controller"
+    return [*units[role], *(units[spec.network] if role == COMPUTE else [])]
+
+
+def parse_units(host: str, text: str) -> Iterator[Unit]:
+    """Read the blocks that `systemctl show` prints."""
+    for block in text.strip().split("\n\n"):
+        facts = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
+        memory = facts.get("MemoryCurrent", "")
+        yield Unit(
+            host,
+            facts["Id"].removesuffix(".service"),
+            facts["ActiveState"],
+            int(memory) // 2**20 if memory.isdigit() else 0,
+        )
+
+
+def host_is_down(evidence: Evidence) -> Iterator[Finding]:
+    """Find hosts that are missing or not running."""
+    states = {state.name: state.state for state in evidence.hosts}
+    for name in evidence.wanted_hosts:
+        if (state := states.get(name, "missing")) != "running":
+            yield Finding(
+                name,
+                f"the host is {state}",
+                run=f"arbaro start {evidence.name}" if state == "exited" else f"arbaro up {evidence.name}",
+            )
+
+
+def unit_is_down(evidence: Evidence) -> Iterator[Finding]:
+    """Find units that systemd does not call active."""
+    for unit in evidence.units:
+        if unit.state != "active":
+            yield Finding(
+                unit.host, f"{unit.name} is {unit.state}", run=f"arbaro logs {evidence.name} {unit.host} {unit.name}"
+            )
+
+
+def api_does_not_answer(evidence: Evidence) -> Iterator[Finding]:
+    """Find APIs that do not answer on the public address."""
+    for name, state in evidence.apis.items():
+        if state != "up":
+            yield Finding(name, f"the API does not answer: {state}", run=f"arbaro logs {evidence.name} controller")
+
+
+def service_does_not_report(evidence: Evidence) -> Iterator[Finding]:
+    """Find services and agents that are missing from OpenStack's lists, or down there."""
+    states = {(service.name, service.host): service.state for service in evidence.services}
+    for name, host in evidence.wanted_services:
+        if (state := states.get((name, host), "not reporting yet")) != "up":
+            yield Finding(host, f"{name} is {state}", run=f"arbaro logs {evidence.name} {host}")
+
+
+CHECKS = (host_is_down, unit_is_down, api_does_not_answer, service_does_not_report)
+
+
+def findings(evidence: Evidence) -> list[Finding]:
+    """Run all checks; a whole cloud yields nothing."""
+    return [finding for check in CHECKS for finding in check(evidence)]
+
+
+def report(evidence: Evidence) -> list[dict[str, Any]]:
+    """All that was seen, as rows of (kind, name, host, state, memory)."""
+    rows = [
+        {"kind": "host", "name": s.name, "host": s.name, "state": s.state, "memory_mib": ""} for s in evidence.hosts
+    ]
+    rows += [
+        {"kind": "api", "name": name, "host": "controller", "state": state, "memory_mib": ""}
+        for name, state in evidence.apis.items()
+    ]
+    rows += [
+        {"kind": "unit", "name": u.name, "host": u.host, "state": u.state, "memory_mib": str(u.memory)}
+        for u in evidence.units
+    ]
+    rows += [
+        {"kind": "report", "name": s.name, "host": s.host, "state": s.state, "memory_mib": ""}
+        for s in evidence.services
+    ]
+    return rows
