@@ -82,7 +82,11 @@ class Network:
         return [
             *("dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null", "--port=0", "--interface=tap0", "--no-ping"),
             *(f"--dhcp-host={MAC},{ADDRESS}", "--dhcp-range=198.18.1.0,static", "--dhcp-authoritative"),
-            *("--dhcp-leasefile=/dev/null", f"--dhcp-option=option:mtu,{MTU}", "--dhcp-option=option:dns-server,192.0.2.53"),
+            *(
+                "--dhcp-leasefile=/dev/null",
+                f"--dhcp-option=option:mtu,{MTU}",
+                "--dhcp-option=option:dns-server,192.0.2.53",
+            ),
             # a router that leads nowhere: with classless routes given, a client has to ignore it
             *(f"--dhcp-option=option:classless-static-route,{routes}", "--dhcp-option=option:router,198.18.1.99"),
         ]
@@ -103,11 +107,26 @@ class Guest:
     def running(self, *devices: str, memory: int = 96) -> Iterator[None]:
         command_line = json.loads((self.image / "metadata.json").read_text())["command_line"]
         command = [
-            *("ip", "netns", "exec", self.network.name, "qemu-system-x86_64", "-machine", "pc,accel=tcg", "-m", str(memory)),
+            *(
+                "ip",
+                "netns",
+                "exec",
+                self.network.name,
+                "qemu-system-x86_64",
+                "-machine",
+                "pc,accel=tcg",
+                "-m",
+                str(memory),
+            ),
             *("-nodefaults", "-display", "none", "-vga", "std", "-serial", f"file:{self.console}"),
             *("-monitor", f"unix:{self.monitor},server=on,wait=off"),
             *("-kernel", str(self.image / "vmlinuz"), "-initrd", str(self.image / "initrd"), "-append", command_line),
-            *("-netdev", "tap,id=n,ifname=tap0,script=no,downscript=no", "-device", f"virtio-net-pci,netdev=n,mac={MAC}"),
+            *(
+                "-netdev",
+                "tap,id=n,ifname=tap0,script=no,downscript=no",
+                "-device",
+                f"virtio-net-pci,netdev=n,mac={MAC}",
+            ),
             *("-object", "rng-random,id=r,filename=/dev/urandom", "-device", "virtio-rng-pci,rng=r"),
             *devices,
         ]

@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: Apache-2.0
+# `make` prints this menu.
+.DEFAULT_GOAL := help
+PYTHON := .venv/bin/python
+PYTEST := $(PYTHON) -m pytest
+
+help:  ## this menu
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
+
+dev: .venv/.dev  ## the virtualenv with everything that developing needs
+.venv/.dev: constraints.txt constraints-dev.txt
+	./arbaro --version
+	.venv/bin/pip install --quiet --no-compile --disable-pip-version-check -c constraints.txt -r constraints-dev.txt
+	touch $@
+
+fmt: dev  ## format the code
+	.venv/bin/ruff check --quiet --fix src tests benchmarks
+	.venv/bin/ruff format --quiet src tests benchmarks
+
+lint: dev  ## style, types, and who may import whom
+	.venv/bin/ruff check src tests benchmarks ansible
+	.venv/bin/ruff format --check --quiet src tests benchmarks
+	.venv/bin/mypy
+	.venv/bin/lint-imports --no-cache
+
+unit: dev  ## unit tests: seconds, no root, no network
+	$(PYTEST) tests/unit
+
+live: dev  ## live tests: a real cloud, made by our own command (root; KEEP=1 keeps it)
+	$(PYTEST) tests/live -m 'not soak' $(if $(KEEP),--keep)
+
+test: lint unit live  ## all tests
+
+soak: dev  ## longer tests: kill it at many moments, start it over and over
+	$(PYTEST) tests/live -m soak
+
+bench: dev  ## the benchmarks' tables
+	$(PYTHON) benchmarks/up.py
+
+wheel: dev  ## the installable package, in dist/
+	.venv/bin/pip wheel --quiet --no-deps --wheel-dir dist .
+
+.PHONY: help dev fmt lint unit live test soak bench wheel

@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The person's own clouds.yaml keeps all that others wrote, and no secret is world-readable."""
+
+import stat
+from ipaddress import IPv4Network
+from pathlib import Path
+
+import platformdirs
+import pytest
+
+from arbaro.cluster import access, identity
+from arbaro.cluster.identity import Keeper
+from arbaro.cluster.spec import CloudSpec
+from arbaro.errors import ArbaroError
+
+SPEC = CloudSpec("lab", "zed", 2, "linuxbridge", IPv4Network("198.18.0.0/24"), IPv4Network("198.18.1.0/24"))
+OTHERS = "# my clouds\nclouds:\n  work:   # the big one\n    auth: {auth_url: https://work.example}\n"
+
+
+@pytest.fixture
+def keeper(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Keeper:
+    monkeypatch.setattr(platformdirs, "user_config_path", lambda name: tmp_path / "config" / name)
+    monkeypatch.setattr(identity, "clouds_dir", lambda: tmp_path / "clouds")
+    keeper = Keeper("lab")
+    keeper.directory.mkdir(parents=True)
+    keeper.identity_file.write_text('{"keystone_admin_password": "s3cret"}')
+    return keeper
+
+
+def test_write_and_forget_leave_others_alone(keeper: Keeper, tmp_path: Path) -> None:
+    clouds = tmp_path / "config/openstack/clouds.yaml"
+    clouds.parent.mkdir(parents=True)
+    clouds.write_text(OTHERS)
+    access.write_access(SPEC, keeper)
+    assert access.is_written(SPEC, keeper)
+    assert "arbaro-lab" in clouds.read_text()
+    assert "s3cret" not in clouds.read_text()
+    assert stat.S_IMODE((clouds.parent / "secure.yaml").stat().st_mode) == 0o600
+    assert stat.S_IMODE(access.openrc_file(keeper).stat().st_mode) == 0o600
+    access.forget_access("arbaro-lab")
+    assert clouds.read_text() == OTHERS
+    assert [path.name for path in clouds.parent.iterdir()] == ["clouds.yaml"]
+
+
+def test_nothing_is_left_where_nothing_was(keeper: Keeper, tmp_path: Path) -> None:
+    access.write_access(SPEC, keeper)
+    access.forget_access("arbaro-lab")
+    assert not (tmp_path / "config/openstack").exists()
+
+
+def test_a_broken_file_is_named_and_kept(keeper: Keeper, tmp_path: Path) -> None:
+    clouds = tmp_path / "config/openstack/clouds.yaml"
+    clouds.parent.mkdir(parents=True)
+    clouds.write_text("clouds: [")
+    with pytest.raises(ArbaroError, match=r"clouds\.yaml is not YAML"):
+        access.write_access(SPEC, keeper)
+    assert clouds.read_text() == "clouds: ["

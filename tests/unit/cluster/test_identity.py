@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Secrets are new for each cloud, private on disk, and a compute gets no database's password."""
+
+import base64
+import hashlib
+import stat
+from pathlib import Path
+
+from arbaro.cluster.identity import new_identity, part_for_compute, rabbitmq_hash, write_private
+
+
+def test_no_value_stands_twice() -> None:
+    one, two = new_identity("198.18.0.10"), new_identity("198.18.0.10")
+    values = [value for identity in (one, two) for key, value in identity.items() if key != "public_address"]
+    assert len(set(values)) == len(values)
+
+
+def test_a_compute_opens_no_database() -> None:
+    part = part_for_compute(new_identity("198.18.0.10"))
+    assert not [key for key in part if "database" in key or "admin" in key or "cookie" in key]
+    assert part["nova_rabbitmq_password"]
+
+
+def test_the_hash_is_rabbitmqs() -> None:
+    raw = base64.b64decode(rabbitmq_hash("pass"))
+    assert raw[4:] == hashlib.sha256(raw[:4] + b"pass").digest()
+
+
+def test_private_files_are_replaced_whole(tmp_path: Path) -> None:
+    file = tmp_path / "f"
+    file.write_text("old")
+    file.chmod(0o644)
+    write_private(file, "new")
+    assert file.read_text() == "new"
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert list(tmp_path.iterdir()) == [file]

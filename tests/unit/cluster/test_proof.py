@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The first broken link is named by what the guest said on its console."""
+
+import pytest
+
+from arbaro.cluster.proof import broken_link, host_keys
+
+CONSOLE = """\
+arbaro: 1.9 kernel up
+arbaro: 3.1 address 198.18.1.40/24 by DHCP
+arbaro: 3.4 metadata reached
+-----BEGIN SSH HOST KEY KEYS-----\r
+ssh-ed25519 AAAAC3Nza root@first-vm\r
+-----END SSH HOST KEY KEYS-----\r
+arbaro: 3.9 ssh ready
+arbaro: 4.0 user script done (exit 0)
+"""
+
+
+@pytest.mark.parametrize(
+    ("missing", "means"),
+    [
+        ("kernel up", "kernel"),
+        ("by DHCP", "dnsmasq"),
+        ("metadata reached", "metadata"),
+        ("ssh ready", "dropbear"),
+        ("script done", "script"),
+    ],
+)
+def test_each_link_can_break(missing: str, means: str) -> None:
+    console = "\n".join(line for line in CONSOLE.splitlines() if missing not in line)
+    assert means in broken_link(console, pings=True).means
+
+
+def test_a_guest_that_is_up_but_silent_points_to_the_network() -> None:
+    assert "security group" in broken_link(CONSOLE, pings=False).means
+
+
+def test_host_keys_are_read_from_the_console() -> None:
+    assert host_keys(CONSOLE) == ["ssh-ed25519 AAAAC3Nza"]
+    assert host_keys("nothing") == []
