@@ -32,9 +32,9 @@ def load_release(name: str) -> Release:
         raise ArbaroError(
             f"There is no release {name!r}.",
             why=f"Known: {', '.join(list_releases())}.",
-            hint=f"arbaro up --release {list_releases()[-1]}",
+            hint="arbaro up --release zed",
         )
-    data = yaml.safe_load((_directory() / f"{name}.yml").read_text())
+    data = yaml.safe_load((_directory() / f"{name}.yml").read_text())["release"]
     return Release(name, data["suite"], data)
 
 
