@@ -137,7 +137,7 @@ class Guest:
             self.process.kill()
             self.process.wait()
 
-    def wait_for(self, pattern: str, timeout: float = 40) -> str:
+    def wait_for(self, pattern: str, timeout: float = 60) -> str:
         deadline = time.monotonic() + timeout
         while time.monotonic() < deadline:
             seen = self.console.read_text(errors="replace") if self.console.exists() else ""
