@@ -396,7 +396,7 @@ def _run(name: str, verb: str, plan: Callable[[], Any], *, verbose: bool, dry_ru
                 for step in flatten(steps):
                     output.say(f"  {'would do' if step.needed() else 'done before'}: {step.title}")
                 return {}
-            with output.Progress(flatten(steps)).shown() as progress:
+            with output.Progress(steps).shown() as progress:
                 run_plan(steps, progress)
         except ArbaroError as error:
             output.print_error(error, log=log)

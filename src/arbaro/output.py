@@ -12,7 +12,7 @@ from typing import Any
 
 from arbaro.errors import ArbaroError
 from arbaro.settings import cache_dir
-from arbaro.steps import Note, Step
+from arbaro.steps import Note, Step, flatten
 
 #: Nobody waits longer than this without a sign of life.
 HEARTBEAT = 8.0
@@ -68,9 +68,11 @@ class Progress:
     HEARTBEAT seconds. The times of this run are remembered for the next run's estimate.
     """
 
-    def __init__(self, steps: Sequence[Step]) -> None:
+    def __init__(self, plan: Sequence[Step | Sequence[Step]]) -> None:
         self.times: dict[str, float] = {}
-        self._waiting = {step.title: _remembered().get(step.title, step.seconds) for step in steps}
+        # Steps that run side by side stand in one group.
+        self._groups = [[step.title for step in ([part] if isinstance(part, Step) else part)] for part in plan]
+        self._waiting = {step.title: _remembered().get(step.title, step.seconds) for step in flatten(plan)}
         self._running: dict[str, tuple[float, str]] = {}
         self._moving = sys.stdout.isatty()
         self._lock = threading.RLock()
@@ -147,9 +149,11 @@ class Progress:
         return f"{title}{others}  {seconds(now - began)} · {ahead}" + (f" · {note}" if note else "")
 
     def _remaining(self, now: float) -> float:
-        # Steps that run side by side share the time of the longest one; the waiting ones come one after the other.
-        running = [self._waiting.get(title, 0) - (now - began) for title, (began, _) in self._running.items()]
-        return max([*running, 0]) + sum(v for title, v in self._waiting.items() if title not in self._running)
+        left = {
+            title: max(value - (now - self._running[title][0] if title in self._running else 0), 0)
+            for title, value in self._waiting.items()
+        }
+        return sum(max(left.get(title, 0) for title in group) for group in self._groups if group)
 
     def _print(self, text: str) -> None:
         self._clear()

@@ -17,6 +17,7 @@ from typing import Any
 import yaml
 
 from arbaro import shell
+from arbaro.checks import Finding, wait_until_silent
 from arbaro.cluster import aptsources, playbooks
 from arbaro.cluster.identity import Keeper
 from arbaro.cluster.machine import Machine
@@ -30,6 +31,8 @@ from arbaro.steps import Note, Step
 
 LABEL = "arbaro.image"
 BUILD_NETWORK = "arbaro-build"
+#: Roles that others include, and the one that ends each image.
+HELPING_ROLES = ("catalog", "wsgi", "personalise")
 #: Stands for the public address until a cloud has one; it must be a string that stands nowhere else.
 BAKED_ADDRESS = "public-address.arbaro.invalid"
 
@@ -53,11 +56,10 @@ class HostImages:
     def name(self, role: str) -> str:
         """The image of the hosts with this role."""
         ansible = files_dir() / "ansible"
-        used = roles_of(yaml.safe_load((ansible / "playbooks/site.yml").read_text()), role, self.network)
         paths = [
             ansible / "playbooks/image.yml",
             ansible / "releases" / f"{self.release.name}.yml",
-            *(ansible / "roles" / name for name in [*used, "personalise"]),
+            *(ansible / "roles" / name for name in [*self._roles(role), *HELPING_ROLES]),
         ]
         return _name(role, [self.base, json.dumps(self._variables, sort_keys=True), _digest(paths)])
 
@@ -73,6 +75,9 @@ class HostImages:
         return Step(
             f"Bake the {role} image", lambda: not exists(self.name(role)), lambda note: self._bake(role, note), expected
         )
+
+    def _roles(self, role: str) -> list[str]:
+        return roles_of(yaml.safe_load((files_dir() / "ansible/playbooks/site.yml").read_text()), role, self.network)
 
     def _network_is_missing(self) -> bool:
         unbuilt = [role for role in (CONTROLLER, COMPUTE) if not exists(self.name(role))]
@@ -106,8 +111,7 @@ class HostImages:
         shell.run(
             [
                 "podman",
-                "run",
-                "--detach",
+                "create",
                 "--replace",
                 *system_container_flags(),
                 "--name",
@@ -123,25 +127,20 @@ class HostImages:
             ],
             timeout=120,
         )
-        address = shell.run(
-            [
-                "podman",
-                "inspect",
-                "--format",
-                f'{{{{(index .NetworkSettings.Networks "{BUILD_NETWORK}").IPAddress}}}}',
-                container,
-            ]
-        )
-        host = Host("controller" if role == CONTROLLER else "compute", IPv4Address(address.strip()), frozenset({role}))
+        shell.run(["podman", "start", container])
+        form = f'{{{{(index .NetworkSettings.Networks "{BUILD_NETWORK}").IPAddress}}}}'
+        address = IPv4Address(shell.run(["podman", "inspect", "--format", form, container]).strip())
+        host = Host("controller" if role == CONTROLLER else "compute", address, frozenset({role}))
         keeper = Keeper(f".image-{role}")
         keeper.forget()
         keeper.prepare(BAKED_ADDRESS, [host])
+        variables = {**self._variables, "bake_roles": self._roles(role)}
         try:
+            # The host is up already, but its sshd only reads its keys when it starts.
             Podman().lay_files(container, keeper.host_keys(host))
+            wait_until_silent(lambda: _boots(container), what="Boot of the build host", timeout=60)
             shell.run(["podman", "exec", container, "systemctl", "restart", "ssh"])
-            playbooks.run_playbook(
-                "image", playbooks.inventory([host], BAKED_ADDRESS, self._variables, keeper), keeper, note
-            )
+            playbooks.run_playbook("image", playbooks.inventory([host], BAKED_ADDRESS, variables, keeper), keeper, note)
             note("shutting down")
             shell.run(["podman", "stop", "--time", "60", container], timeout=120)
             note("keeping it as an image")
@@ -154,10 +153,17 @@ class HostImages:
         remove_builds([container])
 
 
+def _boots(container: str) -> list[Finding]:
+    state = shell.run(["podman", "exec", container, "systemctl", "is-system-running"], check=False).strip()
+    return [] if state in ("running", "degraded") else [Finding(container, f"systemd is {state or 'starting'}")]
+
+
 def roles_of(site: Iterable[dict[str, Any]], group: str, network: str) -> list[str]:
     """Read from site.yml which roles the hosts of a group get, in order."""
-    plays = [play for play in site if play.get("hosts") in ("all", group)]
-    names = [entry["role"] if isinstance(entry, dict) else entry for play in plays for entry in play.get("roles", [])]
+    plays = [play for play in site if play["hosts"] == group]
+    included = "ansible.builtin.include_role"
+    names = [name for play in plays for name in play["roles"]]
+    names += [task[included]["name"] for play in plays for task in play.get("tasks", []) if included in task]
     return [name.replace("{{ network_driver }}", network) for name in names]
 
 
