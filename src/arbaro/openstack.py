@@ -17,6 +17,7 @@ def connect(auth_url: str, password: str, *, region: str = "RegionOne") -> "Conn
         auth_type="password",
         region_name=region,
         app_name="arbaro",
+        api_timeout=30,
         auth={
             "auth_url": auth_url,
             "username": "admin",
