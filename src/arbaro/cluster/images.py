@@ -69,6 +69,7 @@ class HostImages:
             Step("Build the base image", lambda: not exists(self.base), self._build_base, 55),
             Step("Make a network for building", self._network_is_missing, _create_build_network),
             [self._bake_step(CONTROLLER, 330), self._bake_step(COMPUTE, 240)],
+            Step("Remove what building left behind", builds_are_left, lambda _: remove_builds(), 3),
         ]
 
     def _bake_step(self, role: str, expected: float) -> Step:
@@ -150,7 +151,6 @@ class HostImages:
             )
         finally:
             keeper.forget()
-        remove_builds([container])
 
 
 def _boots(container: str) -> list[Finding]:
@@ -201,17 +201,21 @@ def prune_images(keep: Iterable[str], *, dry_run: bool = False) -> list[str]:
     return removed
 
 
-def remove_builds(containers: Iterable[str] = ()) -> None:
-    """Remove what a build needed, or what a killed one left behind."""
-    names = (
-        list(containers)
-        or shell.run(["podman", "ps", "-a", "--filter", "label=arbaro.build", "--format", "{{.Names}}"]).split()
-    )
-    if names:
-        shell.run(["podman", "rm", "--force", "--time", "0", *names], timeout=120)
-    left = shell.run(["podman", "ps", "-a", "--filter", "label=arbaro.build", "--format", "{{.Names}}"]).split()
-    if not left and shell.succeeds(["podman", "network", "exists", BUILD_NETWORK]):
-        shell.run(["podman", "network", "rm", BUILD_NETWORK], check=False)
+def builds_are_left() -> bool:
+    """Say whether a build, be it a killed one, has left its host or its network behind."""
+    return bool(_builds()) or shell.succeeds(["podman", "network", "exists", BUILD_NETWORK])
+
+
+def remove_builds() -> None:
+    """Remove the hosts and the network of builds."""
+    if names := _builds():
+        shell.run(["podman", "rm", "--force", "--time", "0", *names], timeout=300)
+    if shell.succeeds(["podman", "network", "exists", BUILD_NETWORK]):
+        shell.run(["podman", "network", "rm", BUILD_NETWORK])
+
+
+def _builds() -> list[str]:
+    return shell.run(["podman", "ps", "-a", "--filter", "label=arbaro.build", "--format", "{{.Names}}"]).split()
 
 
 def _create_build_network(_: Note) -> None:

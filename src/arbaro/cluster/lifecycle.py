@@ -13,7 +13,7 @@ from typing import Any
 from arbaro.checks import Finding, wait_until_silent
 from arbaro.cluster import access, identity, machine, playbooks, status
 from arbaro.cluster.guests import Guest
-from arbaro.cluster.images import HostImages, remove_builds
+from arbaro.cluster.images import HostImages
 from arbaro.cluster.proof import Proof
 from arbaro.cluster.providers import Provider
 from arbaro.cluster.spec import MAX_COMPUTES, CloudSpec, choose_subnets
@@ -71,6 +71,11 @@ class Cloud:
         variables = playbooks.machine_variables(self.spec.release, self.spec.network, machine.look_at_machine())
         return playbooks.inventory(self.spec.hosts, str(self.spec.public_address), variables, self.keeper)
 
+    @property
+    def lacks_hosts(self) -> bool:
+        """Say whether a host has still to be made from an image."""
+        return any(self.state_of(host) in ("missing", "created") for host in self.spec.hosts)
+
     def state_of(self, host: Host) -> str:
         """What the provider says of one host: missing, created, running or exited."""
         return next((s.state for s in self.provider.list_hosts(self.spec.name) if s.name == host.name), "missing")
@@ -89,7 +94,7 @@ def up(cloud: Cloud) -> Plan:
     spec, proof = cloud.spec, cloud.proof
     computes = [host for host in spec.hosts if host.is_a(COMPUTE)]
     return [
-        *cloud.images.steps(),
+        *(cloud.images.steps() if cloud.lacks_hosts else []),
         proof.guest.step(),
         Step(
             "Make the networks",
@@ -98,6 +103,7 @@ def up(cloud: Cloud) -> Plan:
             1,
         ),
         Step("Draw secrets and keys", lambda: not _is_prepared(cloud), lambda _: _prepare(cloud)),
+        _unmask_metadata(cloud),
         Step(
             "Write clouds.yaml and openrc",
             lambda: not access.is_written(spec, cloud.keeper),
@@ -127,6 +133,7 @@ def start(cloud: Cloud) -> Plan:
     computes = [host for host in cloud.spec.hosts if host.is_a(COMPUTE)]
     return [
         *prepare_machine(),
+        _unmask_metadata(cloud),
         _start_host(cloud, cloud.spec.controller),
         _wait_for("Wait for the APIs", cloud, ("api",), 45),
         [_start_host(cloud, host) for host in computes],
@@ -212,6 +219,14 @@ def only_one(name: str) -> Iterator[None]:
         os.close(handle)
 
 
+def _unmask_metadata(cloud: Cloud) -> Step:
+    return Step(
+        "Let guests reach the metadata service as themselves",
+        lambda: cloud.provider.metadata_is_masked(cloud.spec),
+        lambda _: cloud.provider.unmask_metadata(cloud.spec),
+    )
+
+
 def _start_host(cloud: Cloud, host: Host) -> Step:
     def apply(_: Note) -> None:
         # A container that was never started may lack its files: a run was killed between the two.
@@ -280,7 +295,6 @@ def _is_prepared(cloud: Cloud) -> bool:
 
 
 def _prepare(cloud: Cloud) -> None:
-    remove_builds()
     cloud.keeper.prepare(cloud.spec.public_address, cloud.spec.hosts)
 
 

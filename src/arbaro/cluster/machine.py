@@ -18,6 +18,7 @@ PACKAGES: Mapping[str, str] = {
     "crun": "starts them",
     "netavark": "makes their networks",
     "iptables": "is what netavark writes its rules with",
+    "nftables": "keeps the metadata service reachable through them",
     "mmdebstrap": "builds Debian images from your own apt sources",
     "cpio": "packs the guest image's ramdisk",
     "openssh-client": "reaches hosts and guests",

@@ -3,6 +3,7 @@
 
 import contextlib
 import json
+import re
 import sys
 from dataclasses import dataclass
 from functools import cached_property
@@ -66,6 +67,7 @@ class Proof:
     def upload_image(self, note: Note) -> None:
         """Upload kernel and ramdisk, and the empty disk that names them; what an older build left goes first."""
         image = self.connection.image
+        built = json.loads((self.guest.directory / "metadata.json").read_text())
         for suffix in ("", "-ramdisk", "-kernel"):
             for old in image.images(name=self.guest.name + suffix):
                 image.delete_image(old)
@@ -84,12 +86,13 @@ class Proof:
         image.create_image(
             self.guest.name,
             data=bytes(2**20),
-            container_format="ami",
-            disk_format="ami",
+            container_format="bare",
+            disk_format="raw",
             visibility="public",
-            min_ram=96,
-            os_command_line="console=tty0 console=ttyS0 quiet",
+            min_ram=built["min_ram_mb"],
+            os_command_line=built["command_line"],
             hw_rng_model="virtio",
+            hw_machine_type="pc",
             arbaro_build=self.guest.directory.name,
             validate_checksum=False,
             **parts,
@@ -189,7 +192,7 @@ class Proof:
     def is_unreached(self) -> bool:
         """Say whether the server does not show the script's output by SSH right now."""
         try:
-            return self.output() == ""
+            return self._reached() != []
         except ArbaroError:
             return True
 
@@ -206,7 +209,13 @@ class Proof:
             raise
 
     def output(self) -> str:
-        """What the script printed, read by SSH from the guest; empty while the script still runs."""
+        """What the script printed, read by SSH from the guest; its own lines only, not the guest's around them."""
+        return "".join(line for line in self._script_log().splitlines(True) if not line.startswith("arbaro: "))
+
+    def _script_has_ended(self) -> bool:
+        return SCRIPT_DONE in self._script_log()
+
+    def _script_log(self) -> str:
         address = self.address()
         self._pin_host_key(str(address.address))
         return shell.run_on(address, self.ssh(address), ["cat", SCRIPT_LOG], timeout=15)
@@ -275,7 +284,6 @@ class Proof:
             fault = server.fault or {}
             raise ArbaroError(
                 f"{SERVER} ended in ERROR: {fault.get('message', 'nova gives no reason')}",
-                why=str(fault.get("details", ""))[-1500:],
                 hint=f"arbaro status {self.spec.name}, then arbaro logs {self.spec.name} controller nova-scheduler",
             )
         if server.status != "ACTIVE":
@@ -289,11 +297,11 @@ class Proof:
         if not self._ping():
             return [Finding(SERVER, "does not answer ping")]
         try:
-            if self.output():
+            if self._script_has_ended():
                 return []
         except CommandError as error:
             return [Finding(SERVER, error.why.splitlines()[-1] if error.why else "no SSH")]
-        return [Finding(SERVER, "the script has printed nothing yet")]
+        return [Finding(SERVER, "the script has not ended yet")]
 
     def _console(self) -> str:
         with contextlib.suppress(Exception):
@@ -322,22 +330,18 @@ def host_keys(console: str) -> list[str]:
 def broken_link(console: str, pings: bool) -> Finding:
     """Find the first broken link between a started guest and its script, by what the guest said on its console."""
     chain = (
-        ("kernel up", "the guest's kernel did not start", "arbaro logs {name} compute1 nova-compute"),
+        (r"kernel .*up", "the guest's kernel did not start", "arbaro logs {name} compute1 nova-compute"),
+        (r"by DHCP", "no DHCP answer: dnsmasq, the tap, the bridge", "arbaro logs {name} compute1 neutron-dhcp-agent"),
         (
-            "by DHCP",
-            "no DHCP answer: dnsmasq, the tap or the security group",
-            "arbaro logs {name} compute1 neutron-dhcp-agent",
-        ),
-        (
-            "metadata reached",
+            r"metadata reached|config drive read",
             "no metadata: the proxy or nova-api-metadata",
             "arbaro logs {name} compute1 neutron-metadata-agent",
         ),
-        ("ssh ready", "dropbear did not start in the guest", "openstack console log show first-vm"),
-        (SCRIPT_DONE, "the script has not ended", "openstack console log show first-vm"),
+        (r"ssh ready", "dropbear did not start in the guest", "openstack console log show first-vm"),
+        (r"user script done", "the script has not ended", "openstack console log show first-vm"),
     )
     for link, means, run in chain:
-        if link not in console:
+        if not re.search(rf"arbaro: \S+ .*(?:{link})", console):
             return Finding("The chain broke here", f"the guest's console lacks {link!r}", means, run)
     if not pings:
         return Finding(

@@ -25,12 +25,11 @@ APIS: Mapping[str, int] = {"keystone": 5000, "glance": 9292, "placement": 8778, 
 
 @dataclass(frozen=True)
 class Unit:
-    """A systemd unit of a host: its state (active, failed, …) and resident memory in MiB."""
+    """A systemd unit of a host and its state (active, failed, …)."""
 
     host: str
     name: str
     state: str
-    memory: int
 
 
 @dataclass(frozen=True)
@@ -117,12 +116,12 @@ def wanted_services(spec: CloudSpec) -> list[tuple[str, str]]:
 def units_of(spec: CloudSpec, keeper: Keeper, host: Host) -> list[Unit]:
     """Ask a host's systemd for the units that its roles run."""
     names = units_wanted(spec, host)
-    command = ["systemctl", "show", "--property=Id,ActiveState,MemoryCurrent", *(f"{name}.service" for name in names)]
+    command = ["systemctl", "show", "--property=Id,ActiveState", *(f"{name}.service" for name in names)]
     try:
         answer = shell.run_on(host, keeper.ssh(host), command, timeout=20)
     except ArbaroError as error:
         return [
-            Unit(host.name, name, f"unknown: {error.why.splitlines()[-1] if error.why else error.what}", 0)
+            Unit(host.name, name, f"unknown: {error.why.splitlines()[-1] if error.why else error.what}")
             for name in names
         ]
     return list(parse_units(host.name, answer))
@@ -139,13 +138,7 @@ def parse_units(host: str, text: str) -> Iterator[Unit]:
     """Read the blocks that `systemctl show` prints."""
     for block in text.strip().split("\n\n"):
         facts = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
-        memory = facts.get("MemoryCurrent", "")
-        yield Unit(
-            host,
-            facts["Id"].removesuffix(".service"),
-            facts["ActiveState"],
-            int(memory) // 2**20 if memory.isdigit() else 0,
-        )
+        yield Unit(host, facts["Id"].removesuffix(".service"), facts["ActiveState"])
 
 
 def host_is_down(evidence: Evidence) -> Iterator[Finding]:
@@ -193,20 +186,11 @@ def findings(evidence: Evidence) -> list[Finding]:
 
 
 def report(evidence: Evidence) -> list[dict[str, Any]]:
-    """All that was seen, as rows of (kind, name, host, state, memory)."""
-    rows = [
-        {"kind": "host", "name": s.name, "host": s.name, "state": s.state, "memory_mib": ""} for s in evidence.hosts
-    ]
+    """All that was seen, as rows of (kind, name, host, state)."""
+    rows = [{"kind": "host", "name": s.name, "host": s.name, "state": s.state} for s in evidence.hosts]
     rows += [
-        {"kind": "api", "name": name, "host": "controller", "state": state, "memory_mib": ""}
-        for name, state in evidence.apis.items()
+        {"kind": "api", "name": name, "host": "controller", "state": state} for name, state in evidence.apis.items()
     ]
-    rows += [
-        {"kind": "unit", "name": u.name, "host": u.host, "state": u.state, "memory_mib": str(u.memory)}
-        for u in evidence.units
-    ]
-    rows += [
-        {"kind": "report", "name": s.name, "host": s.host, "state": s.state, "memory_mib": ""}
-        for s in evidence.services
-    ]
+    rows += [{"kind": "unit", "name": u.name, "host": u.host, "state": u.state} for u in evidence.units]
+    rows += [{"kind": "report", "name": s.name, "host": s.host, "state": s.state} for s in evidence.services]
     return rows

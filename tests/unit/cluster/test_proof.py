@@ -6,7 +6,7 @@ import pytest
 from arbaro.cluster.proof import broken_link, host_keys
 
 CONSOLE = """\
-arbaro: 1.9 kernel up
+arbaro: 1.9 kernel 6.1.0 up
 arbaro: 3.1 address 198.18.1.40/24 by DHCP
 arbaro: 3.4 metadata reached
 -----BEGIN SSH HOST KEY KEYS-----\r
@@ -20,7 +20,7 @@ arbaro: 4.0 user script done (exit 0)
 @pytest.mark.parametrize(
     ("missing", "means"),
     [
-        ("kernel up", "kernel"),
+        ("kernel 6.1.0 up", "kernel"),
         ("by DHCP", "dnsmasq"),
         ("metadata reached", "metadata"),
         ("ssh ready", "dropbear"),

@@ -37,6 +37,12 @@ class Provider(Protocol):
     def create_networks(self, spec: CloudSpec) -> None:
         """Make the networks that are not there yet, and write the spec on them."""
 
+    def metadata_is_masked(self, spec: CloudSpec) -> bool:
+        """Say whether something stands between guests and the metadata service that hides who asks."""
+
+    def unmask_metadata(self, spec: CloudSpec) -> None:
+        """Take that away."""
+
     def create_host(self, spec: CloudSpec, host: Host, image: str, files: Files) -> None:
         """Make a host (not started) from an image, with `files` on its disk."""
 

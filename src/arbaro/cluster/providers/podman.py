@@ -20,6 +20,15 @@ from arbaro.errors import ArbaroError
 from arbaro.hosts import COMPUTE, Host
 
 LABEL = "arbaro.cloud"
+UNMASK = """\
+table ip {table} {{
+    chain prerouting {{
+        type filter hook prerouting priority raw
+        ip saddr {provider} ip daddr 169.254.169.254 notrack
+        ip saddr 169.254.169.254 ip daddr {provider} notrack
+    }}
+}}
+"""
 
 
 class Podman:
@@ -62,6 +71,19 @@ class Podman:
         _create_network(
             _network(spec.name), spec.underlay, labels | {f"arbaro.{key}": str(value) for key, value in facts.items()}
         )
+
+    def metadata_is_masked(self, spec: CloudSpec) -> bool:
+        """Say whether the rules of `unmask_metadata` are missing, as they are after this machine's restart."""
+        return not shell.succeeds(["nft", "list", "table", "ip", _network(spec.name)])
+
+    def unmask_metadata(self, spec: CloudSpec) -> None:
+        """Keep netavark from masking who asks for metadata.
+
+        Where bridged frames pass the machine's own rules (net.bridge.bridge-nf-call-iptables), netavark masquerades all
+        that leaves the provider network, and a guest's request to a DHCP agent on another compute with it; the
+        metadata service could no longer tell who asks.
+        """
+        shell.run(["nft", "-f", "-"], stdin=UNMASK.format(table=_network(spec.name), provider=spec.provider))
 
     def create_host(self, spec: CloudSpec, host: Host, image: str, files: Files) -> None:
         """Make the container, then lay the files into it; what a killed run left half made is made anew."""
@@ -119,6 +141,8 @@ class Podman:
         containers = [_container(name, state.name) for state in self.list_hosts(name)]
         if containers:
             shell.run(["podman", "rm", "--force", "--time", "0", "--volumes", *containers], timeout=180)
+        if shell.succeeds(["nft", "list", "table", "ip", _network(name)]):
+            shell.run(["nft", "delete", "table", "ip", _network(name)])
         for network in (f"{_network(name)}-provider", _network(name)):
             if shell.succeeds(["podman", "network", "exists", network]):
                 shell.run(["podman", "network", "rm", network])
