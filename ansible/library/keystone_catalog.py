@@ -54,7 +54,8 @@ class Keystone:
         service = next(self.identity.services(type=self.params["type"]), None) or self.made(
             self.identity.create_service(type=self.params["type"], name=self.params["name"])
         )
-        found = {e.interface: e for e in self.identity.endpoints(service_id=service.id) if e.region_id == self.params["region"]}
+        endpoints = self.identity.endpoints(service_id=service.id, region_id=self.params["region"])
+        found = {endpoint.interface: endpoint for endpoint in endpoints}
         for interface, url in self.params["endpoints"].items():
             if interface not in found:
                 self.made(self.identity.create_endpoint(

@@ -56,9 +56,13 @@ class HostImages:
     def name(self, role: str) -> str:
         """The image of the hosts with this role."""
         ansible = files_dir() / "ansible"
+        playbooks_dir = ansible / "playbooks"
         paths = [
-            ansible / "playbooks/image.yml",
             ansible / "releases" / f"{self.release.name}.yml",
+            ansible / "library",
+            playbooks_dir / "image.yml",
+            playbooks_dir / "tasks",
+            playbooks_dir / "templates",
             *(ansible / "roles" / name for name in [*self._roles(role), *HELPING_ROLES]),
         ]
         return _name(role, [self.base, json.dumps(self._variables, sort_keys=True), _digest(paths)])

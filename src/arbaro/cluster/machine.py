@@ -20,6 +20,7 @@ PACKAGES: Mapping[str, str] = {
     "iptables": "is what netavark writes its rules with",
     "nftables": "keeps the metadata service reachable through them",
     "mmdebstrap": "builds Debian images from your own apt sources",
+    "lz4": "compresses it",
     "cpio": "packs the guest image's ramdisk",
     "openssh-client": "reaches hosts and guests",
     "iproute2": "looks at this machine's networks",
