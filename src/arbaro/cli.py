@@ -3,6 +3,7 @@
 
 import sys
 import time
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,11 @@ def main() -> None:
         code = EXIT_FAILURE
     except BrokenPipeError:
         code = EXIT_OK
+    except Exception:
+        # Python would end with 1, which is our warning.
+        traceback.print_exc()
+        click.echo("This is a fault in arbaro itself; please report it with the lines above.", err=True)
+        code = EXIT_FAILURE
     sys.exit(code if isinstance(code, int) else EXIT_OK)
 
 
@@ -94,26 +100,22 @@ def up(
     for package in machine.missing_packages():
         output.say(f"  will install {package}: it {machine.PACKAGES[package]}")
     began = time.monotonic()
-    if not dry_run:
-        with lifecycle.only_one(name):
-            _run(name, "prepare", lambda: lifecycle.prepare_machine(), verbose=verbose)
-    elif machine.missing_packages():
+    if dry_run and machine.missing_packages():
         output.say("The rest of the plan can be looked at when these packages are installed.")
         return EXIT_OK
     with lifecycle.only_one(name):
-        cloud = lifecycle.wanted_cloud(lifecycle.Wish(name, release, computes, network, script), podman)
-        spec = cloud.spec
-        host = machine.look_at_machine()
-        output.say(
-            f"Cloud {name}: OpenStack {spec.release.capitalize()}, "
-            f"1 controller and {spec.computes} computes on {spec.underlay}, "
-            f"guests by {'KVM' if host.virt_type == 'kvm' else 'QEMU without KVM'} ({host.virt_reason})."
-        )
-        lifecycle.check_room(cloud)
-        times = _run(name, "up", lambda: lifecycle.up(cloud), verbose=verbose, dry_run=dry_run)
+        _run(name, "prepare", lambda: lifecycle.prepare_machine(), verbose=verbose, dry_run=dry_run)
+        with lifecycle.only_one("images", wait=True):
+            cloud = lifecycle.wanted_cloud(lifecycle.Wish(name, release, computes, network, script), podman)
+            output.say(_describe(cloud))
+            lifecycle.check_room(cloud)
+            times = _run(name, "ground", lambda: lifecycle.lay_ground(cloud), verbose=verbose, dry_run=dry_run)
+        times |= _run(name, "up", lambda: lifecycle.up(cloud), verbose=verbose, dry_run=dry_run)
         if dry_run:
             return EXIT_OK
         output.say(f"\nThe script in your first server printed:\n{cloud.proof.output().rstrip()}\n")
+        if script and "Create a server with your script" not in times:
+            output.warn("Your script was not run: first-vm was there before. Delete it, then run the same command.")
         _say_times(times, time.monotonic() - began)
         _say_next(cloud)
     return EXIT_OK
@@ -151,8 +153,7 @@ def list_(as_json: bool) -> int:
 @cli.command()
 @NAME
 @JSON
-@VERBOSE
-def status(name: str, as_json: bool, verbose: bool) -> int:
+def status(name: str, as_json: bool) -> int:
     """Show every host, API, unit and agent of a cloud, and what is wrong.
 
     Ends with code 0 when all is well, 1 when something is not.
@@ -266,8 +267,10 @@ def down(name: str, dry_run: bool, verbose: bool) -> int:
     provider = _provider()
     _check_name(name)
     with lifecycle.only_one(name):
-        _run(name, "down", lambda: lifecycle.down(name, provider), verbose=verbose, dry_run=dry_run)
-    output.say(f"{'Would remove' if dry_run else 'Removed'} the cloud {name}. The images stay (arbaro images prune).")
+        times = _run(name, "down", lambda: lifecycle.down(name, provider), verbose=verbose, dry_run=dry_run)
+    if not dry_run:
+        done = f"The cloud {name} is gone; the images stay" if times else f"There was nothing of a cloud {name}"
+        output.say(f"{done} (arbaro images ls).")
     return EXIT_OK
 
 
@@ -277,8 +280,8 @@ def inventory(name: str) -> int:
     """Print a cloud's Ansible inventory (JSON); secrets are named by file, not printed.
 
     \b
-    arbaro inventory > /tmp/default.json
-    ansible-playbook -i /tmp/default.json ansible/playbooks/restart-agent.yml
+    arbaro inventory > inventory.json
+    cd ansible; ansible-playbook -i ../inventory.json playbooks/restart-agent.yml -e agent=neutron-dhcp-agent
     """
     from arbaro import output
     from arbaro.cluster import lifecycle
@@ -329,7 +332,7 @@ def images_build(names: tuple[str, ...], release: str, verbose: bool) -> int:
     _provider()
     wanted = names or ("hosts", "tiny")
     recipes = [guests.guest(name) for name in wanted if name != "hosts"]
-    with lifecycle.only_one("images"):
+    with lifecycle.only_one("images", wait=True):
         _run("images", "prepare", lambda: lifecycle.prepare_machine(), verbose=verbose)
         hosts = (
             HostImages(load_release(release), "linuxbridge", machine.look_at_machine()).steps()
@@ -345,13 +348,17 @@ def images_build(names: tuple[str, ...], release: str, verbose: bool) -> int:
 def images_prune(dry_run: bool) -> int:
     """Remove images that no cloud uses and that the next `up` would not use either."""
     from arbaro import output
-    from arbaro.cluster import guests, machine
+    from arbaro.cluster import guests, lifecycle, machine
     from arbaro.cluster import images as room
-    from arbaro.releases import load_release
+    from arbaro.cluster.spec import NETWORK_DRIVERS
+    from arbaro.releases import list_releases, load_release
 
     _provider()
-    current = room.HostImages(load_release("zed"), "linuxbridge", machine.look_at_machine())
-    removed = room.prune_images([current.base, current.name("controller"), current.name("compute")], dry_run=dry_run)
+    with lifecycle.only_one("images", wait=True):
+        host = machine.look_at_machine()
+        current = [room.HostImages(load_release(r), n, host) for r in list_releases() for n in NETWORK_DRIVERS]
+        keep = [name for one in current for name in (one.base, one.name("controller"), one.name("compute"))]
+        removed = room.prune_images(keep, dry_run=dry_run)
     removed += guests.prune_guests(dry_run=dry_run)
     verb = "Would remove" if dry_run else "Removed"
     output.say("\n".join(f"{verb} {name}" for name in removed) or "Nothing to remove.")
@@ -385,6 +392,7 @@ def _host(cloud: Any, name: str) -> Any:
 def _run(name: str, verb: str, plan: Callable[[], Any], *, verbose: bool, dry_run: bool = False) -> dict[str, float]:
     """Run a plan with its progress shown and its full log kept; returns the seconds of each step that was done."""
     from arbaro import output, shell
+    from arbaro.openstack import cloud_errors
     from arbaro.settings import log_file
     from arbaro.steps import flatten, run_plan
 
@@ -396,12 +404,23 @@ def _run(name: str, verb: str, plan: Callable[[], Any], *, verbose: bool, dry_ru
                 for step in flatten(steps):
                     output.say(f"  {'would do' if step.needed() else 'done before'}: {step.title}")
                 return {}
-            with output.Progress(steps).shown() as progress:
+            with cloud_errors(), output.Progress(steps).shown() as progress:
                 run_plan(steps, progress)
         except ArbaroError as error:
             output.print_error(error, log=log)
             sys.exit(EXIT_FAILURE)
     return progress.times
+
+
+def _describe(cloud: Any) -> str:
+    from arbaro.cluster.machine import look_at_machine
+
+    spec, host = cloud.spec, look_at_machine()
+    kind = "KVM" if host.virt_type == "kvm" else "QEMU without KVM"
+    return (
+        f"Cloud {spec.name}: OpenStack {spec.release.capitalize()}, 1 controller and {spec.computes} computes "
+        f"on {spec.underlay}, guests by {kind} ({host.virt_reason})."
+    )
 
 
 def _say_times(times: dict[str, float], total: float) -> None:

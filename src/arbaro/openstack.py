@@ -1,7 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """The one place where connections to clouds are opened."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
+
+from arbaro.errors import ArbaroError
 
 if TYPE_CHECKING:
     from openstack.connection import Connection
@@ -27,3 +31,22 @@ def connect(auth_url: str, password: str, *, region: str = "RegionOne") -> "Conn
             "project_domain_name": "Default",
         },
     )
+
+
+@contextmanager
+def cloud_errors() -> Iterator[None]:
+    """Turn what the SDK raises in this block into ArbaroError, with the cloud's own words as the cause."""
+    try:
+        yield
+    except ArbaroError:
+        raise
+    except _sdk_errors() as error:
+        raise ArbaroError("OpenStack refused a request.", why=str(error), hint="arbaro status") from error
+
+
+def _sdk_errors() -> tuple[type[Exception], ...]:
+    # Asked for only when something was raised: importing the SDK takes a second.
+    from keystoneauth1.exceptions import ClientException
+    from openstack.exceptions import SDKException
+
+    return ClientException, SDKException

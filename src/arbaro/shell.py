@@ -10,6 +10,7 @@ import os
 import subprocess
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO
@@ -140,7 +141,8 @@ def _gather(process: subprocess.Popen[bytes], data: bytes | None) -> tuple[str, 
 
 def _follow(process: subprocess.Popen[bytes], on_line: Callable[[str], None]) -> tuple[str, str]:
     assert process.stdout is not None
-    lines = []
+    # A playbook's whole output fits; a journal that is followed for hours need not be kept.
+    lines: deque[str] = deque(maxlen=20000)
     for raw in process.stdout:
         line = raw.decode(errors="replace").rstrip("\r\n")
         if _NOISE not in line:

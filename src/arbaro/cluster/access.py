@@ -45,10 +45,16 @@ def forget_access(cloud_name: str) -> None:
                 _edit(_file(name), lambda found: found.pop(cloud_name, None))
 
 
+def is_mentioned(cloud_name: str) -> bool:
+    """Say whether the person's files name the cloud at all."""
+    return any(cloud_name in (_load(_file(name)).get("clouds") or {}) for name in ("clouds.yaml", "secure.yaml"))
+
+
 def is_written(spec: CloudSpec, keeper: Keeper) -> bool:
     """Say whether the person's files name the cloud as it is now."""
-    password = keeper.identity()["keystone_admin_password"]
-    wanted = entries(spec, password)
+    if not keeper.identity_file.exists():
+        return False
+    wanted = entries(spec, keeper.identity()["keystone_admin_password"])
     found = tuple(_load(_file(name)).get("clouds", {}).get(spec.cloud_name) for name in ("clouds.yaml", "secure.yaml"))
     return found == wanted and openrc_file(keeper).exists()
 

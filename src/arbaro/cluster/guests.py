@@ -21,7 +21,7 @@ EXTRA_PACKAGES: Mapping[str, tuple[str, ...]] = {
     "debian-12": (
         "dosfstools",
         "e2fsprogs",
-        "gdisk",
+        "fdisk",
         "mtools",
         "qemu-utils",
         "syslinux",
@@ -48,7 +48,7 @@ class Guest:
         """Where the built files are, under a key of the recipe."""
         content = hashlib.sha256()
         for file in sorted(path for path in self.recipe.rglob("*") if path.is_file()):
-            content.update(file.name.encode() + b"\0" + file.read_bytes())
+            content.update(file.relative_to(self.recipe).as_posix().encode() + b"\0" + file.read_bytes())
         return cache_dir() / "guests" / f"{self.name}-{content.hexdigest()[:12]}"
 
     def step(self) -> Step:
@@ -81,12 +81,10 @@ class Guest:
         packages = EXTRA_PACKAGES[self.name]
         if packages and not shell.succeeds(["dpkg", "-s", *packages]):
             note(f"installing {', '.join(packages)}")
-            shell.run(
-                ["apt-get", "--quiet", "--yes", "--no-install-recommends", "install", *packages],
-                env={"DEBIAN_FRONTEND": "noninteractive"},
-                timeout=600,
-                on_line=note,
-            )
+            env = {"DEBIAN_FRONTEND": "noninteractive"}
+            shell.run(["apt-get", "--quiet", "update"], env=env, timeout=300, on_line=note)
+            install = ["apt-get", "--quiet", "--yes", "--no-install-recommends", "install"]
+            shell.run([*install, *packages], env=env, timeout=600, on_line=note)
 
 
 def guest(name: str) -> Guest:

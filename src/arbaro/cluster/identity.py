@@ -31,6 +31,9 @@ COMPUTE_NEEDS = frozenset(
     }
 )
 
+#: The cloud's own directory would make too long a path for a socket.
+CONTROL_PATH = ("-o", "ControlPath=/run/arbaro-%C")
+
 Identity = dict[str, str]
 
 
@@ -108,7 +111,7 @@ class Keeper:
 
     def ssh(self, host: Host) -> list[str]:
         """The ssh command up to the host's name; connections are shared for a minute."""
-        return ["ssh", *self.ssh_options(), "-o", "ControlPath=/run/arbaro-%C", f"root@{host.address}"]
+        return ["ssh", *self.ssh_options(), *CONTROL_PATH, f"root@{host.address}"]
 
     def ssh_options(self) -> list[str]:
         """Options that use this cloud's key and pinned host keys and nothing of the person's own."""
@@ -144,7 +147,9 @@ class Keeper:
         }
 
     def forget(self) -> None:
-        """Remove the private directory."""
+        """Close what is open to the hosts, and remove the private directory."""
+        for line in self.known_hosts.read_text().splitlines() if self.known_hosts.exists() else ():
+            shell.run(["ssh", "-F", "none", "-O", "exit", *CONTROL_PATH, f"root@{line.split()[0]}"], check=False)
         shutil.rmtree(self.directory, ignore_errors=True)
 
     def _host_key(self, host: Host) -> Path:

@@ -4,8 +4,8 @@
 import contextlib
 import fcntl
 import os
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -13,12 +13,12 @@ from typing import Any
 from arbaro.checks import Finding, wait_until_silent
 from arbaro.cluster import access, identity, machine, playbooks, status
 from arbaro.cluster.guests import Guest
-from arbaro.cluster.images import HostImages
+from arbaro.cluster.images import HostImages, exists
 from arbaro.cluster.proof import Proof
 from arbaro.cluster.providers import Provider
 from arbaro.cluster.spec import MAX_COMPUTES, CloudSpec, choose_subnets
 from arbaro.errors import ArbaroError
-from arbaro.hosts import COMPUTE, Host
+from arbaro.hosts import COMPUTE, CONTROLLER, Host
 from arbaro.releases import load_release
 from arbaro.settings import load_settings
 from arbaro.steps import Note, Step
@@ -72,6 +72,11 @@ class Cloud:
         return playbooks.inventory(self.spec.hosts, str(self.spec.public_address), variables, self.keeper)
 
     @property
+    def grows(self) -> bool:
+        """Say whether hosts join others that were there before."""
+        return self.lacks_hosts and any(self.state_of(host) == "running" for host in self.spec.hosts)
+
+    @property
     def lacks_hosts(self) -> bool:
         """Say whether a host has still to be made from an image."""
         return any(self.state_of(host) in ("missing", "created") for host in self.spec.hosts)
@@ -89,36 +94,43 @@ def prepare_machine() -> Plan:
     ]
 
 
-def up(cloud: Cloud) -> Plan:
-    """From nothing to a server that ran the person's script. This is the recipe."""
-    spec, proof = cloud.spec, cloud.proof
-    computes = [host for host in spec.hosts if host.is_a(COMPUTE)]
+def lay_ground(cloud: Cloud) -> Plan:
+    """Images and networks: what two clouds that start at once would quarrel about, so only one does it at a time."""
+    spec = cloud.spec
     return [
         *(cloud.images.steps() if cloud.lacks_hosts else []),
-        proof.guest.step(),
+        cloud.proof.guest.step(),
         Step(
             "Make the networks",
             lambda: cloud.provider.find_cloud(spec.name) is None,
             lambda _: cloud.provider.create_networks(spec),
-            1,
         ),
+    ]
+
+
+def up(cloud: Cloud) -> Plan:
+    """From images to a server that ran the person's script. This is the recipe."""
+    spec, proof = cloud.spec, cloud.proof
+    computes = [host for host in spec.hosts if host.is_a(COMPUTE)]
+    return [
         Step("Draw secrets and keys", lambda: not _is_prepared(cloud), lambda _: _prepare(cloud)),
-        _unmask_metadata(cloud),
         Step(
             "Write clouds.yaml and openrc",
             lambda: not access.is_written(spec, cloud.keeper),
             lambda _: access.write_access(spec, cloud.keeper),
         ),
+        _write_rules(cloud),
         _start_host(cloud, spec.controller),
-        _wait_for("Wait for the APIs", cloud, ("api",), 45),
+        _wait_for_apis(cloud),
         [_start_host(cloud, host) for host in computes],
+        *([_name_hosts(cloud)] if cloud.grows else []),
         [
-            _wait_for("Wait for all services and agents", cloud, ("api", "service"), 25),
-            Step("Upload the guest image", proof.image_is_missing, proof.upload_image, 4),
-            Step("Make flavour, network, keypair, security group", proof.ground_is_missing, proof.prepare_ground, 5),
+            _wait_for_services(cloud),
+            _in_cloud(cloud, Step("Upload the guest image", proof.image_is_missing, proof.upload_image, 3)),
+            _in_cloud(cloud, Step("Make flavour, network, keypair", proof.ground_is_missing, proof.prepare_ground, 4)),
         ],
-        Step("Create a server with your script", proof.server_is_missing, proof.create_server, 15),
-        Step("Reach it by ping and SSH", proof.is_unreached, proof.reach, 8),
+        _in_cloud(cloud, Step("Create a server with your script", proof.server_is_missing, proof.create_server, 12)),
+        _in_cloud(cloud, Step("Reach it by ping and SSH", proof.is_unreached, proof.reach, 8)),
     ]
 
 
@@ -133,11 +145,11 @@ def start(cloud: Cloud) -> Plan:
     computes = [host for host in cloud.spec.hosts if host.is_a(COMPUTE)]
     return [
         *prepare_machine(),
-        _unmask_metadata(cloud),
+        _write_rules(cloud),
         _start_host(cloud, cloud.spec.controller),
-        _wait_for("Wait for the APIs", cloud, ("api",), 45),
+        _wait_for_apis(cloud),
         [_start_host(cloud, host) for host in computes],
-        _wait_for("Wait for all services and agents", cloud, ("api", "service"), 25),
+        _wait_for_services(cloud),
     ]
 
 
@@ -146,7 +158,11 @@ def down(name: str, provider: Provider) -> Plan:
     keeper = identity.Keeper(name)
     return [
         Step("Remove hosts and networks", lambda: provider.has_parts(name), lambda _: provider.delete_cloud(name), 5),
-        Step("Forget clouds.yaml entry, secrets and keys", keeper.directory.exists, lambda _: _forget(keeper), 1),
+        Step(
+            "Forget clouds.yaml entry, secrets and keys",
+            lambda: keeper.directory.exists() or access.is_mentioned(f"arbaro-{name}"),
+            lambda _: _forget(keeper),
+        ),
     ]
 
 
@@ -199,18 +215,21 @@ def check_room(cloud: Cloud) -> None:
     running = {state.name for state in cloud.provider.list_hosts(cloud.spec.name) if state.state == "running"}
     missing = [host for host in cloud.spec.hosts if host.name not in running]
     needed = sum(COMPUTE_MEMORY if host.is_a(COMPUTE) else CONTROLLER_MEMORY for host in missing)
-    machine.check_room(needed, DISK if len(missing) == len(cloud.spec.hosts) else 1000, machine.look_at_machine())
+    built = all(exists(cloud.images.name(role)) for role in (COMPUTE, CONTROLLER))
+    machine.check_room(needed, DISK if missing and not built else 1000, machine.look_at_machine())
 
 
 @contextlib.contextmanager
-def only_one(name: str) -> Iterator[None]:
-    """Let nobody else change this cloud meanwhile. Raises ArbaroError when somebody does already."""
-    lock = Path(f"/run/lock/arbaro-{name}")
-    handle = os.open(lock, os.O_WRONLY | os.O_CREAT, 0o600)
+def only_one(name: str, *, wait: bool = False) -> Iterator[None]:
+    """Let nobody else change this meanwhile.
+
+    Raises ArbaroError when somebody does already, unless we are to `wait` for them.
+    """
+    path = Path(f"/run/lock/arbaro-{name}")
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(handle, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield
-        lock.unlink(missing_ok=True)
     except BlockingIOError as error:
         raise ArbaroError(
             f"Another arbaro is working on {name} right now.", hint="Wait for it to end, then run the same command."
@@ -219,11 +238,11 @@ def only_one(name: str) -> Iterator[None]:
         os.close(handle)
 
 
-def _unmask_metadata(cloud: Cloud) -> Step:
+def _write_rules(cloud: Cloud) -> Step:
     return Step(
-        "Let guests reach the metadata service as themselves",
-        lambda: cloud.provider.metadata_is_masked(cloud.spec),
-        lambda _: cloud.provider.unmask_metadata(cloud.spec),
+        "Write this machine's packet rules for them",
+        lambda: cloud.provider.rules_are_missing(cloud.spec),
+        lambda _: cloud.provider.write_rules(cloud.spec),
     )
 
 
@@ -252,41 +271,57 @@ def _stop_host(cloud: Cloud, host: Host) -> Step:
     )
 
 
-def _wait_for(title: str, cloud: Cloud, kinds: Sequence[str], expected: float) -> Step:
+def _wait_for_apis(cloud: Cloud) -> Step:
     def look() -> list[Finding]:
-        spec = cloud.spec
-        apis = {name: status.api_state(spec, port) for name, port in status.APIS.items()}
-        evidence = status.Evidence(
-            spec.name,
-            cloud.provider.list_hosts(spec.name),
-            [host.name for host in spec.hosts] if "service" in kinds else [],
-            apis=apis,
-        )
-        found = status.findings(evidence)
-        if not found and "service" in kinds:
-            evidence = status.Evidence(
-                spec.name,
-                (),
-                (),
-                services=status.heartbeats(spec, cloud.keeper),
-                wanted_services=status.wanted_services(spec),
-            )
-            found = status.findings(evidence)
-        return found
+        states = {name: status.api_state(cloud.spec, port) for name, port in status.APIS.items()}
+        return list(status.api_does_not_answer(status.Evidence(cloud.spec.name, (), (), apis=states)))
 
-    return Step(
-        title,
-        lambda: bool(look()),
-        lambda note: wait_until_silent(
-            look,
-            what=title.removeprefix("Wait for ").capitalize(),
-            timeout=300,
-            note=note,
-            interval=0.5,
-            hint=f"arbaro status {cloud.spec.name}",
-        ),
-        expected,
-    )
+    return _wait("Wait for the APIs", cloud, look, 40)
+
+
+def _wait_for_services(cloud: Cloud) -> Step:
+    spec = cloud.spec
+
+    def look() -> list[Finding]:
+        hosts = status.Evidence(spec.name, cloud.provider.list_hosts(spec.name), [host.name for host in spec.hosts])
+        if found := list(status.host_is_down(hosts)):
+            return found
+        try:
+            reports = status.heartbeats(spec, cloud.keeper)
+        except ArbaroError as error:
+            return [Finding("OpenStack", error.why)]
+        evidence = status.Evidence(spec.name, (), (), services=reports, wanted_services=status.wanted_services(spec))
+        return list(status.service_does_not_report(evidence))
+
+    return _in_cloud(cloud, _wait("Wait for all services and agents", cloud, look, 25))
+
+
+def _wait(title: str, cloud: Cloud, look: Callable[[], list[Finding]], expected: float) -> Step:
+    def apply(note: Note) -> None:
+        hint = f"arbaro status {cloud.spec.name}"
+        wait_until_silent(look, what=f"{title!r}", timeout=300, note=note, hint=hint)
+
+    return Step(title, lambda: bool(look()), apply, expected)
+
+
+def _in_cloud(cloud: Cloud, step: Step) -> Step:
+    """The same step, looked at only if there is a cloud to ask; without one it is needed."""
+    return replace(step, needed=lambda: not status.is_reachable(cloud.spec, cloud.keeper) or step.needed())
+
+
+def _name_hosts(cloud: Cloud) -> Step:
+    """Hosts that were there before new ones came learn their names."""
+    wanted = playbooks.host_entries(cloud.spec.hosts).decode()
+
+    def strangers() -> list[Host]:
+        found = {host: shell.run_on(host, cloud.keeper.ssh(host), ["cat", "/etc/hosts"]) for host in cloud.spec.hosts}
+        return [host for host, text in found.items() if text != wanted]
+
+    def apply(_: Note) -> None:
+        for host in strangers():
+            shell.run_on(host, cloud.keeper.ssh(host), ["tee", "/etc/hosts"], stdin=wanted)
+
+    return Step("Tell all hosts each other's names", lambda: bool(strangers()), apply)
 
 
 def _is_prepared(cloud: Cloud) -> bool:
@@ -303,3 +338,4 @@ def _forget(keeper: identity.Keeper) -> None:
     keeper.forget()
     with contextlib.suppress(OSError):
         keeper.directory.parent.rmdir()
+        keeper.directory.parent.parent.rmdir()

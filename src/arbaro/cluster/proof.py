@@ -156,7 +156,10 @@ class Proof:
     def create_server(self, note: Note) -> None:
         """Create the server with the real client, and wait until nova calls it ACTIVE."""
         server = self._server()
-        if server and server.status in ("ERROR", "SHUTOFF"):
+        if server and server.status == "SHUTOFF":
+            note("starting it again")
+            self.connection.compute.start_server(server)
+        if server and server.status == "ERROR":
             note("removing the one that did not work")
             self.connection.compute.delete_server(server, force=False)
             self.connection.compute.wait_for_delete(server, wait=120)
@@ -205,7 +208,7 @@ class Proof:
         except ArbaroError as error:
             broken = broken_link(self._console(), self._ping())
             error.why = f"{broken}\n{error.why}"
-            error.hint = broken.run.format(name=self.spec.name)
+            error.hint = broken.run.format(name=self.spec.name, host=self._server().compute_host)
             raise
 
     def output(self) -> str:
@@ -309,9 +312,10 @@ class Proof:
         return ""
 
     def _pin_host_key(self, address: str) -> None:
-        """Take the guest's host key from its console, which nova hands out, not from whoever answers on the network."""
-        if self._known_guests.exists() and self._known_guests.read_text().startswith(f"{address} "):
-            return
+        """Take the guest's host key from its console, which nova hands out, not from whoever answers on the network.
+
+        Each boot of a tiny guest has a new one.
+        """
         keys = host_keys(self._console())
         if keys:
             write_private(self._known_guests, "".join(f"{address} {key}\n" for key in keys))
@@ -330,12 +334,12 @@ def host_keys(console: str) -> list[str]:
 def broken_link(console: str, pings: bool) -> Finding:
     """Find the first broken link between a started guest and its script, by what the guest said on its console."""
     chain = (
-        (r"kernel .*up", "the guest's kernel did not start", "arbaro logs {name} compute1 nova-compute"),
-        (r"by DHCP", "no DHCP answer: dnsmasq, the tap, the bridge", "arbaro logs {name} compute1 neutron-dhcp-agent"),
+        (r"kernel .*up", "the guest's kernel did not start", "arbaro logs {name} {host} nova-compute"),
+        (r"by DHCP", "no DHCP answer: dnsmasq, the tap, the bridge", "arbaro logs {name} {host} neutron-dhcp-agent"),
         (
             r"metadata reached|config drive read",
             "no metadata: the proxy or nova-api-metadata",
-            "arbaro logs {name} compute1 neutron-metadata-agent",
+            "arbaro logs {name} {host} neutron-metadata-agent",
         ),
         (r"ssh ready", "dropbear did not start in the guest", "openstack console log show first-vm"),
         (r"user script done", "the script has not ended", "openstack console log show first-vm"),
@@ -348,7 +352,7 @@ def broken_link(console: str, pings: bool) -> Finding:
             "The chain broke here",
             "the guest is up, but does not answer ping",
             "security group or bridge",
-            "arbaro logs {name} compute1 neutron-linuxbridge-agent",
+            "arbaro logs {name} {host} neutron-linuxbridge-agent",
         )
     return Finding(
         "The chain broke here",

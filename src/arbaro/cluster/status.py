@@ -16,7 +16,7 @@ from arbaro.cluster.providers import HostState, Provider
 from arbaro.cluster.spec import CloudSpec
 from arbaro.errors import ArbaroError
 from arbaro.hosts import COMPUTE, Host
-from arbaro.openstack import connect
+from arbaro.openstack import cloud_errors, connect
 from arbaro.releases import load_release
 
 #: API → port, as DESIGN's catalogue has them.
@@ -36,7 +36,6 @@ class Unit:
 class Service:
     """A service or agent that OpenStack itself keeps a heartbeat of; `state` is up or down."""
 
-    kind: str
     name: str
     host: str
     state: str
@@ -91,15 +90,21 @@ def api_state(spec: CloudSpec, port: int) -> str:
 def heartbeats(spec: CloudSpec, keeper: Keeper) -> list[Service]:
     """Ask nova and neutron which of their services and agents report."""
     connection = connect(auth_url(spec), keeper.identity()["keystone_admin_password"], region=REGION)
-    services = [
-        Service(s.binary, s.binary, s.host, "up" if s.state == "up" else "down") for s in connection.compute.services()
-    ]
-    agents = [Service("agent", a.binary, a.host, "up" if a.is_alive else "down") for a in connection.network.agents()]
-    hypervisors = [
-        Service("hypervisor", "hypervisor", h.name, h.state or "down")
-        for h in connection.compute.hypervisors(details=True)
-    ]
+    with cloud_errors():
+        services = [Service(s.binary, s.host, _up(s.state == "up")) for s in connection.compute.services()]
+        agents = [Service(a.binary, a.host, _up(a.is_alive)) for a in connection.network.agents()]
+        known = connection.compute.hypervisors(details=True)
+        hypervisors = [Service("hypervisor", h.name, _up(h.state == "up")) for h in known]
     return [*services, *agents, *hypervisors]
+
+
+def is_reachable(spec: CloudSpec, keeper: Keeper) -> bool:
+    """Say whether there is a cloud to ask at all: its secrets are drawn and all its APIs answer."""
+    return keeper.identity_file.exists() and all(api_state(spec, port) == "up" for port in APIS.values())
+
+
+def _up(is_up: bool) -> str:
+    return "up" if is_up else "down"
 
 
 def wanted_services(spec: CloudSpec) -> list[tuple[str, str]]:

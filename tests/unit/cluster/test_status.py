@@ -10,7 +10,7 @@ WHOLE = Evidence(
     ["controller"],
     [Unit("controller", "neutron-api", "active")],
     {"nova": "up"},
-    [Service("nova-compute", "nova-compute", "compute1", "up")],
+    [Service("nova-compute", "compute1", "up")],
     [("nova-compute", "compute1")],
 )
 
@@ -26,7 +26,7 @@ def test_everything_that_is_wrong_is_named() -> None:
         ["controller", "compute1"],
         [Unit("controller", "neutron-api", "failed")],
         {"nova": "Connection refused"},
-        [Service("nova-compute", "nova-compute", "compute1", "down")],
+        [Service("nova-compute", "compute1", "down")],
         [("nova-compute", "compute1"), ("x", "compute1")],
     )
     said = [f"{finding.saw} | {finding.run}" for finding in findings(broken)]

@@ -37,11 +37,11 @@ class Provider(Protocol):
     def create_networks(self, spec: CloudSpec) -> None:
         """Make the networks that are not there yet, and write the spec on them."""
 
-    def metadata_is_masked(self, spec: CloudSpec) -> bool:
-        """Say whether something stands between guests and the metadata service that hides who asks."""
+    def rules_are_missing(self, spec: CloudSpec) -> bool:
+        """Say whether the machine lacks packet rules that the cloud needs."""
 
-    def unmask_metadata(self, spec: CloudSpec) -> None:
-        """Take that away."""
+    def write_rules(self, spec: CloudSpec) -> None:
+        """Write them."""
 
     def create_host(self, spec: CloudSpec, host: Host, image: str, files: Files) -> None:
         """Make a host (not started) from an image, with `files` on its disk."""
@@ -60,6 +60,3 @@ class Provider(Protocol):
 
     def delete_cloud(self, name: str) -> None:
         """Take away hosts, networks and volumes, whatever state they are in."""
-
-    def console_log(self, name: str, host: str) -> str:
-        """The last lines that the host's boot printed, for when SSH does not answer."""

@@ -14,18 +14,25 @@ from pathlib import Path
 from typing import Any
 
 from arbaro import shell
-from arbaro.cluster.providers import Files, HostState
+from arbaro.cluster.providers import Files, HostState, netavark
 from arbaro.cluster.spec import CloudSpec
 from arbaro.errors import ArbaroError
 from arbaro.hosts import COMPUTE, Host
 
 LABEL = "arbaro.cloud"
-UNMASK = """\
+#: Where bridged frames pass the machine's own rules (net.bridge.bridge-nf-call-iptables), netavark masquerades all that
+#: leaves the provider network, and with it a guest's request to a DHCP agent on another compute: the metadata service
+#: could no longer tell who asks. And what this machine forwards for the cloud, nobody outside may open.
+RULES = """\
 table ip {table} {{
     chain prerouting {{
         type filter hook prerouting priority raw
-        ip saddr {provider} ip daddr 169.254.169.254 notrack
-        ip saddr 169.254.169.254 ip daddr {provider} notrack
+        ip saddr {p} ip daddr 169.254.169.254 notrack
+        ip saddr 169.254.169.254 ip daddr {p} notrack
+    }}
+    chain forward {{
+        type filter hook forward priority filter
+        ip saddr != {{ {u}, {p} }} ip daddr {{ {u}, {p} }} ct state new drop
     }}
 }}
 """
@@ -72,18 +79,13 @@ class Podman:
             _network(spec.name), spec.underlay, labels | {f"arbaro.{key}": str(value) for key, value in facts.items()}
         )
 
-    def metadata_is_masked(self, spec: CloudSpec) -> bool:
-        """Say whether the rules of `unmask_metadata` are missing, as they are after this machine's restart."""
+    def rules_are_missing(self, spec: CloudSpec) -> bool:
+        """Say whether the rules of `write_rules` are missing, as they are after this machine's restart."""
         return not shell.succeeds(["nft", "list", "table", "ip", _network(spec.name)])
 
-    def unmask_metadata(self, spec: CloudSpec) -> None:
-        """Keep netavark from masking who asks for metadata.
-
-        Where bridged frames pass the machine's own rules (net.bridge.bridge-nf-call-iptables), netavark masquerades all
-        that leaves the provider network, and a guest's request to a DHCP agent on another compute with it; the
-        metadata service could no longer tell who asks.
-        """
-        shell.run(["nft", "-f", "-"], stdin=UNMASK.format(table=_network(spec.name), provider=spec.provider))
+    def write_rules(self, spec: CloudSpec) -> None:
+        """Write this machine's own packet rules for the cloud, in a table of its own."""
+        shell.run(["nft", "-f", "-"], stdin=RULES.format(table=_network(spec.name), u=spec.underlay, p=spec.provider))
 
     def create_host(self, spec: CloudSpec, host: Host, image: str, files: Files) -> None:
         """Make the container, then lay the files into it; what a killed run left half made is made anew."""
@@ -121,7 +123,7 @@ class Podman:
     def list_hosts(self, name: str) -> list[HostState]:
         """Look at the containers that carry the cloud's label."""
         found = _podman_json("ps", "--all", "--filter", f"label={LABEL}={name}", "--format", "json")
-        return [HostState(entry["Labels"]["arbaro.host"], entry["State"], entry["Image"]) for entry in found]
+        return [HostState(entry["Labels"]["arbaro.host"], _state(entry), entry["Image"]) for entry in found]
 
     def start_host(self, name: str, host: str) -> None:
         """Start the container."""
@@ -146,10 +148,7 @@ class Podman:
         for network in (f"{_network(name)}-provider", _network(name)):
             if shell.succeeds(["podman", "network", "exists", network]):
                 shell.run(["podman", "network", "rm", network])
-
-    def console_log(self, name: str, host: str) -> str:
-        """What the container's init printed."""
-        return shell.run(["podman", "logs", "--tail", "20", _container(name, host)], check=False)
+        netavark.sweep()
 
     def _spec_of(self, network: dict[str, Any]) -> CloudSpec:
         labels = network["labels"]
@@ -186,6 +185,13 @@ def system_container_flags() -> list[str]:
         "--ulimit",
         f"nproc={processes}:{processes}",
     ]
+
+
+def _state(entry: dict[str, Any]) -> str:
+    # After an unclean restart of this machine podman 4.3 calls every container "created", also those that have run;
+    # only one that was never started may be made anew.
+    state = str(entry["State"])
+    return "exited" if state in ("created", "configured") and entry["StartedAt"] > 0 else state
 
 
 def _create_network(name: str, subnet: IPv4Network, labels: dict[str, str]) -> None:
