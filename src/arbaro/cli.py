@@ -36,7 +36,7 @@ def main() -> None:
         code = EXIT_FAILURE
     except BrokenPipeError:
         code = EXIT_OK
-    except Exception:
+    except Exception:  # noqa: BLE001 (the last door)
         # Python would end with 1, which is our warning.
         traceback.print_exc()
         click.echo("This is a fault in arbaro itself; please report it with the lines above.", err=True)

@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from arbaro import shell
 from arbaro.checks import Finding, wait_until_silent
 from arbaro.cluster import access, identity, machine, playbooks, status
 from arbaro.cluster.guests import Guest
