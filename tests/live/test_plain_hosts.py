@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: Apache-2.0
+"""site.yml over SSH makes the same cloud of plain Debian hosts; a second run changes nothing.
+
+The hosts are system containers made from the bare base image, without anything that our baked images hold.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from arbaro.cluster import lifecycle, playbooks
+from arbaro.cluster.providers.podman import Podman
+
+from .conftest import Tool
+from .test_cloud import play
+
+NAME = "plain"
+
+
+@pytest.fixture
+def plain_hosts(cloud: Tool) -> Iterator[lifecycle.Cloud]:
+    """One controller and one compute with nothing but Debian and sshd on them."""
+    provider = Podman()
+    plain = lifecycle.wanted_cloud(lifecycle.Wish(NAME, computes=1), provider)
+    provider.create_networks(plain.spec)
+    plain.keeper.prepare(plain.spec.public_address, plain.spec.hosts)
+    for host in plain.spec.hosts:
+        files = {"/etc/hosts": (0o644, playbooks.host_entries([host])), **plain.keeper.host_keys(host)}
+        provider.create_host(plain.spec, host, plain.images.base, files)
+        provider.start_host(NAME, host.name)
+    yield plain
+    cloud.arbaro("down", NAME)
+
+
+def test_site_yml_makes_the_same_cloud(cloud: Tool, plain_hosts: lifecycle.Cloud, tmp_path: Path) -> None:
+    # Two clouds at work at once are more than two cores need to bear.
+    cloud.arbaro("stop", "test")
+    first = play(cloud, "site.yml", tmp_path, name=NAME)
+    assert all(facts["changed"] > 10 for facts in first.values())
+    second = play(cloud, "site.yml", tmp_path, name=NAME)
+    assert {host: facts["changed"] for host, facts in second.items()} == {"controller": 0, "compute1": 0}
+    # `up` finds the hosts running, and proves that this is a cloud as any other.
+    assert "Hello from first-vm" in cloud.arbaro("up", NAME)
+    assert cloud.status(NAME)["findings"] == []
