@@ -326,7 +326,7 @@ def images_build(names: tuple[str, ...], release: str, verbose: bool) -> int:
     arbaro images build debian-12
     """
     from arbaro.cluster import guests, lifecycle, machine
-    from arbaro.cluster.images import HostImages
+    from arbaro.cluster.images import HostImages, clean_after_builds
     from arbaro.releases import load_release
 
     _provider()
@@ -339,7 +339,8 @@ def images_build(names: tuple[str, ...], release: str, verbose: bool) -> int:
             if "hosts" in wanted
             else []
         )
-        _run("images", "build", lambda: [*hosts, *(recipe.step() for recipe in recipes)], verbose=verbose)
+        plan = [*hosts, *(recipe.step() for recipe in recipes), clean_after_builds()]
+        _run("images", "build", lambda: plan, verbose=verbose)
     return EXIT_OK
 
 

@@ -67,13 +67,15 @@ class HostImages:
         ]
         return _name(role, [self.base, json.dumps(self._variables, sort_keys=True), _digest(paths)])
 
-    def steps(self) -> list[Step | list[Step]]:
-        """How the images come to be: the base first, then the two others side by side."""
+    def steps(self, *beside: Step) -> list[Step | list[Step]]:
+        """How the images come to be: the base first, then the two others side by side.
+
+        The steps `beside` have nothing to do with them, and are done while there is time.
+        """
         return [
-            Step("Build the base image", lambda: not exists(self.base), self._build_base, 55),
+            [Step("Build the base image", lambda: not exists(self.base), self._build_base, 55), *beside],
             Step("Make a network for building", self._network_is_missing, _create_build_network),
             [self._bake_step(CONTROLLER, 330), self._bake_step(COMPUTE, 240)],
-            Step("Remove what building left behind", builds_are_left, lambda _: remove_builds(), 3),
         ]
 
     def _bake_step(self, role: str, expected: float) -> Step:
@@ -205,12 +207,17 @@ def prune_images(keep: Iterable[str], *, dry_run: bool = False) -> list[str]:
     return removed
 
 
-def builds_are_left() -> bool:
+def clean_after_builds() -> Step:
+    """The step that takes away what building, be it a killed one, has left behind."""
+    return Step("Remove what building left behind", _builds_are_left, lambda _: _remove_builds(), 10)
+
+
+def _builds_are_left() -> bool:
     """Say whether a build, be it a killed one, has left its host or its network behind."""
     return bool(_builds()) or shell.succeeds(["podman", "network", "exists", BUILD_NETWORK])
 
 
-def remove_builds() -> None:
+def _remove_builds() -> None:
     """Remove the hosts and the network of builds."""
     if names := _builds():
         shell.run(["podman", "rm", "--force", "--time", "0", *names], timeout=300)

@@ -14,7 +14,7 @@ from arbaro import shell
 from arbaro.checks import Finding, wait_until_silent
 from arbaro.cluster import access, identity, machine, playbooks, status
 from arbaro.cluster.guests import Guest
-from arbaro.cluster.images import HostImages, exists
+from arbaro.cluster.images import HostImages, clean_after_builds, exists
 from arbaro.cluster.proof import Proof
 from arbaro.cluster.providers import Provider
 from arbaro.cluster.spec import MAX_COMPUTES, CloudSpec, choose_subnets
@@ -99,8 +99,8 @@ def lay_ground(cloud: Cloud) -> Plan:
     """Images and networks: what two clouds that start at once would quarrel about, so only one does it at a time."""
     spec = cloud.spec
     return [
-        *(cloud.images.steps() if cloud.lacks_hosts else []),
-        cloud.proof.guest.step(),
+        *(cloud.images.steps(cloud.proof.guest.step()) if cloud.lacks_hosts else [cloud.proof.guest.step()]),
+        clean_after_builds(),
         Step(
             "Make the networks",
             lambda: cloud.provider.find_cloud(spec.name) is None,
