@@ -266,7 +266,7 @@ def down(name: str, dry_run: bool, verbose: bool) -> int:
 
     provider = _provider()
     _check_name(name)
-    with lifecycle.only_one(name):
+    with lifecycle.only_one(name, last=True):
         times = _run(name, "down", lambda: lifecycle.down(name, provider), verbose=verbose, dry_run=dry_run)
     if not dry_run:
         done = f"The cloud {name} is gone; the images stay" if times else f"There was nothing of a cloud {name}"

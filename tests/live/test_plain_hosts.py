@@ -29,13 +29,14 @@ def plain_hosts(cloud: Tool) -> Iterator[lifecycle.Cloud]:
         files = {"/etc/hosts": (0o644, playbooks.host_entries([host])), **plain.keeper.host_keys(host)}
         provider.create_host(plain.spec, host, plain.images.base, files)
         provider.start_host(NAME, host.name)
+    # Two clouds at work at once are more than two cores need to bear.
+    cloud.arbaro("stop", "test")
     yield plain
     cloud.arbaro("down", NAME)
+    cloud.arbaro("start", "test")
 
 
 def test_site_yml_makes_the_same_cloud(cloud: Tool, plain_hosts: lifecycle.Cloud, tmp_path: Path) -> None:
-    # Two clouds at work at once are more than two cores need to bear.
-    cloud.arbaro("stop", "test")
     first = play(cloud, "site.yml", tmp_path, name=NAME)
     assert all(facts["changed"] > 10 for facts in first.values())
     second = play(cloud, "site.yml", tmp_path, name=NAME)

@@ -5,36 +5,32 @@ import contextlib
 import json
 import os
 import re
-import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-RECIPE = Path(__file__).parents[2] / "images/guests/tiny"
-TOOLS = ["qemu-system-x86_64", "dnsmasq", "genisoimage", "ip", "ssh", "ssh-keygen"]
+from arbaro.cluster.guests import guest
+
+from .conftest import Tool
+
 ADDRESS = "198.18.1.57"
 MAC = "fa:16:3e:00:00:57"
 MTU = 1442
 
-pytestmark = [
-    pytest.mark.live,
-    pytest.mark.skipif(os.geteuid() != 0, reason="makes a network namespace"),
-    pytest.mark.skipif(not all(map(shutil.which, TOOLS)), reason="needs " + ", ".join(TOOLS)),
-]
+
+@pytest.fixture(scope="module", autouse=True)
+def tools(install: Callable[..., None]) -> None:
+    install("qemu-system-x86", "dnsmasq-base", "genisoimage", "iproute2", "openssh-client", "mmdebstrap", "cpio", "lz4")
 
 
 @pytest.fixture(scope="module")
-def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    if built := os.environ.get("ARBARO_TINY_DIR"):
-        return Path(built)
-    out = tmp_path_factory.mktemp("tiny")
-    sources = os.environ.get("ARBARO_APT_SOURCES", "/etc/apt/sources.list.d/debian.sources")
-    subprocess.run([RECIPE / "build", out, sources, "bookworm"], check=True)
-    return out
+def image(tool: Tool) -> Path:
+    tool.arbaro("images", "build", "tiny")
+    return guest("tiny").directory
 
 
 class Network:

@@ -221,8 +221,8 @@ def check_room(cloud: Cloud) -> None:
 
 
 @contextlib.contextmanager
-def only_one(name: str, *, wait: bool = False) -> Iterator[None]:
-    """Let nobody else change this meanwhile.
+def only_one(name: str, *, wait: bool = False, last: bool = False) -> Iterator[None]:
+    """Let nobody else change this meanwhile; the `last` one takes the lock's file away.
 
     Raises ArbaroError when somebody does already, unless we are to `wait` for them.
     """
@@ -231,6 +231,8 @@ def only_one(name: str, *, wait: bool = False) -> Iterator[None]:
     try:
         fcntl.flock(handle, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield
+        if last:
+            path.unlink(missing_ok=True)
     except BlockingIOError as error:
         raise ArbaroError(
             f"Another arbaro is working on {name} right now.", hint="Wait for it to end, then run the same command."

@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An image's key is made of all that goes into it, and of nothing else."""
+
+from pathlib import Path
+
+import pytest
+
+from arbaro.cluster import images
+from arbaro.cluster.machine import Machine
+from arbaro.releases import load_release
+
+MACHINE = Machine(2, 24000, 20000, "qemu", "")
+
+
+@pytest.fixture
+def copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of ansible/ and images/ that may be changed."""
+    import shutil
+
+    for name in ("ansible", "images"):
+        shutil.copytree(images.files_dir() / name, tmp_path / name, symlinks=True)
+    monkeypatch.setattr(images, "files_dir", lambda: tmp_path)
+    monkeypatch.setattr(images.aptsources, "machine_sources", lambda suite: [])
+    monkeypatch.setattr(images.aptsources, "machine_apt_options", list)
+    return tmp_path
+
+
+def names() -> dict[str, str]:
+    one = images.HostImages(load_release("zed"), "linuxbridge", MACHINE)
+    return {"base": one.base, "controller": one.name("controller"), "compute": one.name("compute")}
+
+
+@pytest.mark.parametrize(
+    ("file", "changes"),
+    [
+        ("ansible/roles/keystone/templates/keystone.conf.j2", {"controller"}),
+        ("ansible/roles/nova_compute/tasks/main.yml", {"compute"}),
+        ("ansible/roles/neutron_linuxbridge/tasks/main.yml", {"compute"}),
+        ("ansible/roles/common/tasks/main.yml", {"controller", "compute"}),
+        ("ansible/roles/wsgi/templates/uwsgi.ini.j2", {"controller", "compute"}),
+        ("ansible/library/mariadb_database.py", {"controller", "compute"}),
+        ("ansible/releases/zed.yml", {"controller", "compute"}),
+        ("images/hosts/base/packages", {"base", "controller", "compute"}),
+        ("ansible/playbooks/restart-agent.yml", set()),
+        ("images/guests/tiny/build", set()),
+    ],
+)
+def test_a_change_rebuilds_what_it_must_and_nothing_else(copy: Path, file: str, changes: set[str]) -> None:
+    before = names()
+    (copy / file).write_text((copy / file).read_text() + "\n# changed\n")
+    assert {role for role, name in names().items() if name != before[role]} == changes
+
+
+def test_the_size_of_the_machine_is_part_of_the_key(copy: Path) -> None:
+    big = images.HostImages(load_release("zed"), "linuxbridge", Machine(32, 64000, 60000, "kvm", ""))
+    assert big.name("compute") != names()["compute"]
+
+
+def test_roles_are_read_from_site_yml() -> None:
+    import yaml
+
+    site = yaml.safe_load((images.files_dir() / "ansible/playbooks/site.yml").read_text())
+    assert images.roles_of(site, "compute", "linuxbridge") == [
+        "common",
+        "libvirt",
+        "nova_compute",
+        "neutron_linuxbridge",
+    ]
