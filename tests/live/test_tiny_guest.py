@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from arbaro.cluster.guests import guest
+from arbaro.cluster import guests
 
 from .conftest import Tool
 
@@ -30,7 +30,7 @@ def tools(install: Callable[..., None]) -> None:
 @pytest.fixture(scope="module")
 def image(tool: Tool) -> Path:
     tool.arbaro("images", "build", "tiny")
-    return guest("tiny").directory
+    return guests.guest("tiny").directory
 
 
 class Network:
