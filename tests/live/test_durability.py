@@ -20,7 +20,7 @@ def is_well(cloud: Tool) -> bool:
 
 def test_services_killed_with_9_come_back_with_all_they_had(cloud: Tool) -> None:
     cloud.openstack("keypair", "create", "--type", "ssh", "survivor", "--public-key", str_key(cloud))
-    for service in ("mariadb", "rabbitmq-server", "nova-conductor", "neutron-rpc-server"):
+    for service in ("mariadb", "rabbitmq-server", "nova-conductor", "neutron-server"):
         cloud.arbaro("ssh", "test", "controller", "--", f"systemctl kill --signal=KILL {service}")
     wait_until(lambda: is_well(cloud))
     assert "survivor" in [key["Name"] for key in cloud.openstack("keypair", "list")]
