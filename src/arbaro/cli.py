@@ -195,7 +195,7 @@ def ssh(name: str, host: str, command: tuple[str, ...]) -> None:
 
     \b
     arbaro ssh default compute1
-    arbaro ssh default controller -- journalctl -u neutron-api -n 50
+    arbaro ssh default controller -- journalctl -u neutron-server -n 50
     """
     from arbaro import shell
     from arbaro.cluster import lifecycle
