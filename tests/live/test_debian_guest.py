@@ -5,11 +5,14 @@ import subprocess
 import time
 from pathlib import Path
 
+import pytest
+
 from arbaro.cluster.guests import guest
 
 from .conftest import Tool
 
 
+@pytest.mark.soak
 def test_cloud_init_runs_the_script(cloud: Tool, tmp_path: Path) -> None:
     cloud.arbaro("images", "build", "debian-12")
     disk = guest("debian-12").directory / "disk.qcow2"
