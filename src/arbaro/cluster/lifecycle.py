@@ -122,7 +122,7 @@ def up(cloud: Cloud) -> Plan:
         ),
         _write_rules(cloud),
         _start_host(cloud, spec.controller),
-        _wait_for_apis(cloud),
+        _wait_for_controller(cloud),
         [_start_host(cloud, host) for host in computes],
         *([_name_hosts(cloud)] if cloud.grows else []),
         [
@@ -148,7 +148,7 @@ def start(cloud: Cloud) -> Plan:
         *prepare_machine(),
         _write_rules(cloud),
         _start_host(cloud, cloud.spec.controller),
-        _wait_for_apis(cloud),
+        _wait_for_controller(cloud),
         [_start_host(cloud, host) for host in computes],
         _wait_for_services(cloud),
     ]
@@ -274,12 +274,18 @@ def _stop_host(cloud: Cloud, host: Host) -> Step:
     )
 
 
-def _wait_for_apis(cloud: Cloud) -> Step:
-    def look() -> list[Finding]:
-        states = {name: status.api_state(cloud.spec, port) for name, port in status.APIS.items()}
-        return list(status.api_does_not_answer(status.Evidence(cloud.spec.name, (), (), apis=states)))
+def _wait_for_controller(cloud: Cloud) -> Step:
+    """Wait until the APIs answer and every unit is ready: a compute that finds no conductor tries again much later."""
+    spec = cloud.spec
 
-    return _wait("Wait for the APIs", cloud, look, 40)
+    def look() -> list[Finding]:
+        apis = {name: status.api_state(spec, port) for name, port in status.APIS.items()}
+        if found := list(status.api_does_not_answer(status.Evidence(spec.name, (), (), apis=apis))):
+            return found
+        units = status.units_of(spec, cloud.keeper, spec.controller)
+        return list(status.unit_is_down(status.Evidence(spec.name, (), (), units=units)))
+
+    return _wait("Wait for the APIs", cloud, look, 30)
 
 
 def _wait_for_services(cloud: Cloud) -> Step:
