@@ -69,6 +69,8 @@ def files_dir() -> Path:
 
 def check_name(name: str) -> str:
     """Return the cloud's name if it can be one; it becomes part of container and network names."""
+    if name == "build":
+        raise ArbaroError("A cloud cannot be called 'build': the hosts of image builds are.", hint="arbaro up my-cloud")
     if not NAME_PATTERN.fullmatch(name):
         raise ArbaroError(
             f"{name!r} cannot be a cloud's name.",

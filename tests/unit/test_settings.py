@@ -41,5 +41,10 @@ def test_bad_names_are_refused(name: str) -> None:
         settings.check_name(name)
 
 
+def test_the_name_of_image_builds_is_refused() -> None:
+    with pytest.raises(ArbaroError, match="image builds"):
+        settings.check_name("build")
+
+
 def test_good_names_pass() -> None:
     assert settings.check_name("lab-2") == "lab-2"

@@ -114,7 +114,7 @@ class HostImages:
 
     def _bake(self, role: str, note: Note) -> None:
         """Start a host from the base, let Ansible make it a controller or a compute, and keep that as an image."""
-        container = f"arbaro-build-{role}"
+        container = _build_container(role)
         shell.run(
             [
                 "podman",
@@ -123,8 +123,6 @@ class HostImages:
                 *system_container_flags(),
                 "--name",
                 container,
-                "--label",
-                f"arbaro.build={role}",
                 "--hostname",
                 "controller" if role == CONTROLLER else "compute",
                 "--network",
@@ -226,7 +224,13 @@ def _remove_builds() -> None:
 
 
 def _builds() -> list[str]:
-    return shell.run(["podman", "ps", "-a", "--filter", "label=arbaro.build", "--format", "{{.Names}}"]).split()
+    # By their exact names: a label would be inherited by the image, and by every host of every cloud made from it.
+    names = (_build_container(role) for role in (CONTROLLER, COMPUTE))
+    return [name for name in names if shell.succeeds(["podman", "container", "exists", name])]
+
+
+def _build_container(role: str) -> str:
+    return f"{BUILD_NETWORK}-{role}"
 
 
 def _create_build_network(_: Note) -> None:

@@ -66,3 +66,10 @@ def test_roles_are_read_from_site_yml() -> None:
         "nova_compute",
         "neutron_linuxbridge",
     ]
+
+
+def test_cleaning_after_builds_touches_no_clouds_hosts(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(images.shell, "succeeds", lambda argv, **_: asked.append(argv[-1]) or False)
+    images._builds_are_left()
+    assert asked == ["arbaro-build-controller", "arbaro-build-compute", "arbaro-build"]
