@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from .conftest import Tool
 
 CHROMIUM = [
@@ -14,6 +16,7 @@ CHROMIUM = [
 ]  # fmt: skip
 
 
+@pytest.mark.soak
 def test_a_browser_sees_the_guests_login(cloud: Tool, install: Callable[..., None], tmp_path: Path) -> None:
     install("chromium", "tesseract-ocr", "tesseract-ocr-eng")
     seen = ""
