@@ -35,7 +35,7 @@ class Tool:
 
     def run(self, argv: list[str], *, code: int | None = 0, timeout: float = 600) -> str:
         """Run any command."""
-        done = subprocess.run(argv, capture_output=True, text=True, timeout=timeout, cwd=ROOT)
+        done = subprocess.run(argv, capture_output=True, text=True, errors="replace", timeout=timeout, cwd=ROOT)
         assert code is None or done.returncode == code, (
             f"{argv} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}"
         )
