@@ -3,6 +3,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import TYPE_CHECKING
 
 from arbaro.errors import ArbaroError
@@ -11,8 +12,12 @@ if TYPE_CHECKING:
     from openstack.connection import Connection
 
 
+@cache
 def connect(auth_url: str, password: str, *, region: str = "RegionOne") -> "Connection":
-    """Open a connection as admin of the project admin. Nothing is sent before the first request."""
+    """Open a connection as admin of the project admin, once; nothing is sent before the first request.
+
+    Each new one would have to log in, and keystone makes that take a quarter of a second of processor time on purpose.
+    """
     import openstack
 
     return openstack.connect(

@@ -7,7 +7,8 @@ because packages, schemas and configuration are there; docs/decisions/0003-baked
 
 import hashlib
 import json
-import tempfile
+import os
+import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
 from ipaddress import IPv4Address
@@ -20,17 +21,19 @@ from arbaro import shell
 from arbaro.checks import Finding, wait_until_silent
 from arbaro.cluster import aptsources, playbooks
 from arbaro.cluster.identity import Keeper
-from arbaro.cluster.machine import Machine
+from arbaro.cluster.machine import Machine, look_at_machine
 from arbaro.cluster.providers.podman import Podman, system_container_flags
 from arbaro.cluster.spec import choose_subnets
-from arbaro.errors import CommandError
+from arbaro.errors import ArbaroError, CommandError
 from arbaro.hosts import COMPUTE, CONTROLLER, Host
 from arbaro.releases import Release
-from arbaro.settings import files_dir, load_settings
+from arbaro.settings import cache_dir, files_dir, load_settings
 from arbaro.steps import Note, Step
 
 LABEL = "arbaro.image"
 BUILD_NETWORK = "arbaro-build"
+#: Where builds keep what they need only for a while, if there is room in memory; MiB that an image takes there.
+MEMORY_SCRATCH, IMAGE_SIZE = Path("/dev/shm/arbaro-build"), 2000
 #: Roles that others include, and the one that ends each image.
 HELPING_ROLES = ("catalog", "wsgi", "personalise")
 #: Stands for the public address until a cloud has one; it must be a string that stands nowhere else.
@@ -95,22 +98,21 @@ class HostImages:
         return playbooks.machine_variables(self.release.name, self.network, self.machine)
 
     def _build_base(self, note: Note) -> None:
-        with tempfile.TemporaryDirectory(dir="/var/tmp", prefix="arbaro-") as scratch:
-            sources, options, tarball = (Path(scratch) / name for name in ("sources.list", "90machine", "base.tar"))
-            sources.write_text("".join(f"{source}\n" for source in aptsources.machine_sources(self.release.suite)))
-            options.write_text("".join(f"{line}\n" for line in aptsources.machine_apt_options()))
-            try:
-                shell.run(
-                    [files_dir() / "images/hosts/base/build", tarball, sources, options, self.release.suite],
-                    timeout=900,
-                    on_line=note,
-                )
-            except CommandError as error:
-                error.what = f"mmdebstrap could not build a Debian {self.release.suite}."
-                error.hint = "See that `apt-get update` works here (mirror, proxy), then run the same command again."
-                raise
-            note("importing")
-            shell.run(["podman", "import", "--change", f"LABEL {LABEL}=base", tarball, self.base], timeout=300)
+        scratch = _scratch()
+        sources, options, tarball = (scratch / name for name in ("sources.list", "90machine", "base.tar"))
+        sources.write_text("".join(f"{source}\n" for source in aptsources.machine_sources(self.release.suite)))
+        options.write_text("".join(f"{line}\n" for line in aptsources.machine_apt_options()))
+        try:
+            recipe = files_dir() / "images/hosts/base/build"
+            shell.run([recipe, tarball, sources, options, self.release.suite], timeout=900, on_line=note)
+        except CommandError as error:
+            error.what = f"mmdebstrap could not build a Debian {self.release.suite}."
+            error.hint = "See that `apt-get update` works here (mirror, proxy), then run the same command again."
+            raise
+        note("importing")
+        command = ["podman", "import", "--change", f"LABEL {LABEL}=base", tarball, self.base]
+        shell.run(command, env={"TMPDIR": str(scratch)}, timeout=300)
+        tarball.unlink()
 
     def _bake(self, role: str, note: Note) -> None:
         """Start a host from the base, let Ansible make it a controller or a compute, and keep that as an image."""
@@ -149,10 +151,8 @@ class HostImages:
             note("shutting down")
             shell.run(["podman", "stop", "--time", "60", container], timeout=120)
             note("keeping it as an image")
-            shell.run(
-                ["podman", "commit", "--quiet", "--change", f"LABEL {LABEL}={role}", container, self.name(role)],
-                timeout=600,
-            )
+            command = ["podman", "commit", "--quiet", "--change", f"LABEL {LABEL}={role}", container, self.name(role)]
+            shell.run(command, env={"TMPDIR": str(_scratch())}, timeout=600)
         finally:
             keeper.forget()
 
@@ -212,11 +212,17 @@ def clean_after_builds() -> Step:
 
 def _builds_are_left() -> bool:
     """Say whether a build, be it a killed one, has left its host or its network behind."""
-    return bool(_builds()) or shell.succeeds(["podman", "network", "exists", BUILD_NETWORK])
+    return (
+        bool(_builds())
+        or any(place.exists() for place in _scratches())
+        or shell.succeeds(["podman", "network", "exists", BUILD_NETWORK])
+    )
 
 
 def _remove_builds() -> None:
-    """Remove the hosts and the network of builds."""
+    """Remove the hosts, the network and the scratch files of builds."""
+    for place in _scratches():
+        shutil.rmtree(place, ignore_errors=True)
     if names := _builds():
         shell.run(["podman", "rm", "--force", "--time", "0", *names], timeout=300)
     if shell.succeeds(["podman", "network", "exists", BUILD_NETWORK]):
@@ -227,6 +233,22 @@ def _builds() -> list[str]:
     # By their exact names: a label would be inherited by the image, and by every host of every cloud made from it.
     names = (_build_container(role) for role in (CONTROLLER, COMPUTE))
     return [name for name in names if shell.succeeds(["podman", "container", "exists", name])]
+
+
+def _scratch() -> Path:
+    """Make the directory for what a build needs only for a while; in memory if there is plenty of it."""
+    memory, disk = _scratches()
+    room = min(shutil.disk_usage(memory.parent).free // 2**20, look_at_machine().free_memory)
+    place = memory if room > 3 * IMAGE_SIZE else disk
+    place.mkdir(parents=True, exist_ok=True, mode=0o700)
+    # Anybody may make a directory in /dev/shm; only one of our own is to be trusted.
+    if place.lstat().st_uid != os.geteuid():
+        raise ArbaroError(f"{place} belongs to somebody else.", hint=f"rm -r {place}")
+    return place
+
+
+def _scratches() -> tuple[Path, Path]:
+    return MEMORY_SCRATCH, cache_dir() / "build"
 
 
 def _build_container(role: str) -> str:

@@ -27,6 +27,9 @@ def machine_variables(release: str, network: str, machine: Machine) -> dict[str,
         "virt_type": machine.virt_type,
         "workers": max(1, machine.cores // 4),
         "in_container": True,
+        # So few computes need not be spared: they are found as soon as they report.
+        "nova_discover_hosts_interval": 2,
+        "nova_periodic_fuzzy_delay": 0,
     }
 
 

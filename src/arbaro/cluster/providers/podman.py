@@ -5,10 +5,9 @@ A cloud NAME is the networks arbaro-NAME (its labels hold the spec) and arbaro-N
 arbaro-NAME-HOST. Why these flags: docs/decisions/0002-system-containers.md.
 """
 
-import io
 import json
+import os
 import resource
-import tarfile
 from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any
@@ -117,8 +116,16 @@ class Podman:
         self.lay_files(name, files)
 
     def lay_files(self, container: str, files: Files) -> None:
-        """Put files onto a container's disk, running or not; their content is in no argv."""
-        shell.run(["podman", "cp", "-", f"{container}:/"], stdin=_tar(files))
+        """Put files onto a container's disk, running or not.
+
+        Not by `podman cp -`: podman 4.3 leaves its standard input, with all secrets, in a file below /var/tmp.
+        """
+        root = Path(shell.run(["podman", "mount", container]).strip())
+        try:
+            for path, (mode, content) in files.items():
+                _write(root / path.lstrip("/"), mode, content)
+        finally:
+            shell.run(["podman", "umount", container])
 
     def list_hosts(self, name: str) -> list[HostState]:
         """Look at the containers that carry the cloud's label."""
@@ -210,14 +217,11 @@ def _podman_json(*arguments: str) -> list[dict[str, Any]]:
     return found or []
 
 
-def _tar(files: Files) -> bytes:
-    packed = io.BytesIO()
-    with tarfile.open(fileobj=packed, mode="w") as tar:
-        for path, (mode, content) in files.items():
-            entry = tarfile.TarInfo(path.lstrip("/"))
-            entry.mode, entry.size = mode, len(content)
-            tar.addfile(entry, io.BytesIO(content))
-    return packed.getvalue()
+def _write(path: Path, mode: int, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+        file.write(content)
+        os.fchmod(file.fileno(), mode)
 
 
 def _network(name: str) -> str:
