@@ -44,12 +44,13 @@ def images_build(names: tuple[str, ...], release: str, verbose: bool) -> int:
     """
     from arbaro.cluster import guests, lifecycle, machine
     from arbaro.cluster.images import HostImages, clean_after_builds
+    from arbaro.locks import only_one
     from arbaro.releases import load_release
 
     provider()
     wanted = names or ("hosts", "tiny")
     recipes = [guests.guest(name) for name in wanted if name != "hosts"]
-    with lifecycle.only_one("images", wait=True):
+    with only_one("images", wait=True):
         run("images", "prepare", lifecycle.prepare_machine, verbose=verbose)
         plan: lifecycle.Plan = [*(recipe.step() for recipe in recipes), clean_after_builds()]
         if "hosts" in wanted:
@@ -63,13 +64,14 @@ def images_build(names: tuple[str, ...], release: str, verbose: bool) -> int:
 def images_prune(dry_run: bool) -> int:
     """Remove images that no cloud uses and that the next `up` would not use either."""
     from arbaro import output
-    from arbaro.cluster import guests, lifecycle, machine
+    from arbaro.cluster import guests, machine
     from arbaro.cluster import images as room
     from arbaro.cluster.spec import NETWORK_DRIVERS
+    from arbaro.locks import only_one
     from arbaro.releases import list_releases, load_release
 
     provider()
-    with lifecycle.only_one("images", wait=True):
+    with only_one("images", wait=True):
         host = machine.look_at_machine()
         current = [room.HostImages(load_release(r), n, host) for r in list_releases() for n in NETWORK_DRIVERS]
         keep = [name for one in current for name in (one.base, one.name("controller"), one.name("compute"))]

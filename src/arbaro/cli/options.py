@@ -10,7 +10,7 @@ import click
 from arbaro.errors import EXIT_FAILURE, ArbaroError
 
 if TYPE_CHECKING:
-    from arbaro.cluster.lifecycle import Cloud
+    from arbaro.cluster.cloud import Cloud
     from arbaro.cluster.providers import Provider
     from arbaro.hosts import Host
     from arbaro.steps import Step
@@ -32,9 +32,9 @@ def provider() -> "Provider":
 
 def find_cloud(name: str) -> "Cloud":
     """The cloud of this name. Raises ArbaroError that lists those there are."""
-    from arbaro.cluster import lifecycle
+    from arbaro.cluster.cloud import existing_cloud
 
-    return lifecycle.existing_cloud(name, provider())
+    return existing_cloud(name, provider())
 
 
 def find_host(cloud: "Cloud", name: str) -> "Host":

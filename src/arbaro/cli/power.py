@@ -10,7 +10,8 @@ from arbaro.cli.options import DRY_RUN, NAME, VERBOSE, find_cloud, provider, run
 from arbaro.errors import EXIT_OK
 
 if TYPE_CHECKING:
-    from arbaro.cluster.lifecycle import Cloud, Plan
+    from arbaro.cluster.cloud import Cloud
+    from arbaro.cluster.lifecycle import Plan
 
 
 @click.command()
@@ -46,11 +47,12 @@ def down(name: str, dry_run: bool, verbose: bool) -> int:
     """
     from arbaro import output
     from arbaro.cluster import lifecycle
+    from arbaro.locks import only_one
     from arbaro.settings import check_name
 
     podman = provider()
     check_name(name)
-    with lifecycle.only_one(name, last=True):
+    with only_one(name, last=True):
         times = run(name, "down", lambda: lifecycle.down(name, podman), verbose=verbose, dry_run=dry_run)
     if not dry_run:
         done = f"The cloud {name} is gone; the images stay" if times else f"There was nothing of a cloud {name}"
@@ -60,9 +62,9 @@ def down(name: str, dry_run: bool, verbose: bool) -> int:
 
 def _switch(name: str, verb: str, plan: "Callable[[Cloud], Plan]", *, verbose: bool) -> int:
     """Run a plan on a cloud that there is, while nobody else changes it."""
-    from arbaro.cluster import lifecycle
+    from arbaro.locks import only_one
 
     cloud = find_cloud(name)
-    with lifecycle.only_one(name):
+    with only_one(name):
         run(name, verb, lambda: plan(cloud), verbose=verbose)
     return EXIT_OK

@@ -11,7 +11,7 @@ from arbaro.cli.options import DRY_RUN, NAME, VERBOSE, provider, run
 from arbaro.errors import EXIT_OK, ArbaroError
 
 if TYPE_CHECKING:
-    from arbaro.cluster.lifecycle import Cloud, Wish
+    from arbaro.cluster.cloud import Cloud, Wish
 
 
 @click.command()
@@ -36,22 +36,24 @@ def up(dry_run: bool, verbose: bool, **wishes: Any) -> int:
     """
     from arbaro import output
     from arbaro.cluster import lifecycle
+    from arbaro.cluster.cloud import Wish, check_room, wanted_cloud
+    from arbaro.locks import only_one
 
     podman = provider()
     # All other options are fields of a wish, by the same names.
-    wish = lifecycle.Wish(**wishes)
+    wish = Wish(**wishes)
     _check_wish(wish)
     lacks_packages = _announce_packages()
     began = time.monotonic()
     if dry_run and lacks_packages:
         output.say("The rest of the plan can be looked at when these packages are installed.")
         return EXIT_OK
-    with lifecycle.only_one(wish.name):
+    with only_one(wish.name):
         run(wish.name, "prepare", lifecycle.prepare_machine, verbose=verbose, dry_run=dry_run)
-        with lifecycle.only_one("images", wait=True):
-            cloud = lifecycle.wanted_cloud(wish, podman)
+        with only_one("images", wait=True):
+            cloud = wanted_cloud(wish, podman)
             output.say(_describe(cloud))
-            lifecycle.check_room(cloud)
+            check_room(cloud)
             times = run(wish.name, "ground", lambda: lifecycle.lay_ground(cloud), verbose=verbose, dry_run=dry_run)
         times |= run(wish.name, "up", lambda: lifecycle.up(cloud), verbose=verbose, dry_run=dry_run)
         if not dry_run:
