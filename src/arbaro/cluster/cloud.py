@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from arbaro.cluster import identity, machine, playbooks
+from arbaro.cluster.ground import Ground
 from arbaro.cluster.guests import Guest
 from arbaro.cluster.images import HostImages, exists
 from arbaro.cluster.proof import Proof
@@ -53,9 +54,14 @@ class Cloud:
         return HostImages(load_release(self.spec.release), self.spec.network, machine.look_at_machine())
 
     @cached_property
+    def ground(self) -> Ground:
+        """What its first server stands on."""
+        return Ground(self.spec, self.keeper, Guest("tiny"))
+
+    @cached_property
     def proof(self) -> Proof:
         """Its first server."""
-        return Proof(self.spec, self.keeper, Guest("tiny"), self.script)
+        return Proof(self.ground, self.script)
 
     @property
     def inventory(self) -> dict[str, Any]:

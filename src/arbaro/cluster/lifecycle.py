@@ -25,9 +25,9 @@ def prepare_machine() -> Plan:
 
 def lay_ground(cloud: Cloud) -> Plan:
     """Images and networks: what two clouds that start at once would quarrel about, so only one does it at a time."""
-    spec = cloud.spec
+    spec, guest = cloud.spec, cloud.ground.guest
     return [
-        *(cloud.images.steps(cloud.proof.guest.step()) if cloud.lacks_hosts else [cloud.proof.guest.step()]),
+        *(cloud.images.steps(guest.step()) if cloud.lacks_hosts else [guest.step()]),
         clean_after_builds(),
         Step(
             "Make the networks",
@@ -39,7 +39,7 @@ def lay_ground(cloud: Cloud) -> Plan:
 
 def up(cloud: Cloud) -> Plan:
     """From images to a server that ran the person's script. This is the recipe."""
-    spec, proof = cloud.spec, cloud.proof
+    spec, ground, proof = cloud.spec, cloud.ground, cloud.proof
     computes = [host for host in spec.hosts if host.is_a(COMPUTE)]
     return [
         Step("Draw secrets and keys", lambda: not _is_prepared(cloud), lambda _: _prepare(cloud)),
@@ -55,8 +55,8 @@ def up(cloud: Cloud) -> Plan:
         *([_name_hosts(cloud)] if cloud.grows else []),
         [
             wait_for_services(cloud),
-            in_cloud(cloud, Step("Upload the guest image", proof.image_is_missing, proof.upload_image, 3)),
-            in_cloud(cloud, Step("Make flavour, network, keypair", proof.ground_is_missing, proof.prepare_ground, 4)),
+            in_cloud(cloud, Step("Upload the guest image", ground.image_is_missing, ground.upload_image, 3)),
+            in_cloud(cloud, Step("Make flavour, network, keypair", ground.is_incomplete, ground.prepare, 4)),
         ],
         in_cloud(cloud, Step("Create a server with your script", proof.server_is_missing, proof.create_server, 12)),
         in_cloud(cloud, Step("Reach it by ping and SSH", proof.is_unreached, proof.reach, 8)),
