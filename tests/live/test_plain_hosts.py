@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from arbaro.cluster import lifecycle, playbooks
+from arbaro.cluster import playbooks
+from arbaro.cluster.cloud import Cloud, Wish, wanted_cloud
 from arbaro.cluster.providers.podman import Podman
 
 from .conftest import Tool
@@ -19,10 +20,10 @@ NAME = "plain"
 
 
 @pytest.fixture
-def plain_hosts(cloud: Tool) -> Iterator[lifecycle.Cloud]:
+def plain_hosts(cloud: Tool) -> Iterator[Cloud]:
     """One controller and one compute with nothing but Debian and sshd on them."""
     provider = Podman()
-    plain = lifecycle.wanted_cloud(lifecycle.Wish(NAME, computes=1), provider)
+    plain = wanted_cloud(Wish(NAME, computes=1), provider)
     provider.create_networks(plain.spec)
     plain.keeper.prepare(plain.spec.public_address, plain.spec.hosts)
     for host in plain.spec.hosts:
@@ -37,7 +38,7 @@ def plain_hosts(cloud: Tool) -> Iterator[lifecycle.Cloud]:
 
 
 @pytest.mark.soak
-def test_site_yml_makes_the_same_cloud(cloud: Tool, plain_hosts: lifecycle.Cloud, tmp_path: Path) -> None:
+def test_site_yml_makes_the_same_cloud(cloud: Tool, plain_hosts: Cloud, tmp_path: Path) -> None:
     first = play(cloud, "site.yml", tmp_path, name=NAME)
     assert all(facts["changed"] > 10 for facts in first.values())
     second = play(cloud, "site.yml", tmp_path, name=NAME)

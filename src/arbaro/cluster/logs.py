@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from arbaro import output, shell
-from arbaro.cluster.lifecycle import Cloud
+from arbaro.cluster.cloud import Cloud
 from arbaro.hosts import Host
 
 

@@ -3,7 +3,7 @@
 
 import pytest
 
-from arbaro.cluster.proof import broken_link, host_keys
+from arbaro.cluster.guest_console import broken_link, host_keys
 
 CONSOLE = """\
 arbaro: 1.9 kernel 6.1.0 up

@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command `arbaro`: parse, call one room, output. Rooms are imported late, so that --help is there at once."""
+
+import sys
+import traceback
+
+import click
+
+from arbaro import __version__
+from arbaro.cli import images, look, power, up
+from arbaro.errors import EXIT_FAILURE, EXIT_OK, ArbaroError
+
+
+def main() -> None:
+    """Run the command line; errors end as one readable message and exit code 2."""
+    try:
+        code = cli.main(prog_name="arbaro", standalone_mode=False)
+    except ArbaroError as error:
+        from arbaro import output
+
+        output.print_error(error)
+        code = EXIT_FAILURE
+    except click.ClickException as error:
+        error.show()
+        code = EXIT_FAILURE
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("\nInterrupted. Run the same command again: it goes on from where it was.", err=True)
+        code = EXIT_FAILURE
+    except BrokenPipeError:
+        code = EXIT_OK
+    except Exception:  # noqa: BLE001 (the last door)
+        # Python would end with 1, which is our warning.
+        traceback.print_exc()
+        click.echo("This is a fault in arbaro itself; please report it with the lines above.", err=True)
+        code = EXIT_FAILURE
+    sys.exit(code if isinstance(code, int) else EXIT_OK)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__)
+def cli() -> None:
+    """Grow, run and renew a private cloud on real OpenStack.
+
+    \b
+    arbaro up                        a cloud of your own, with a first server
+    arbaro status                    how it is
+    arbaro ssh default controller    look inside
+    arbaro down                      take it away, without a trace
+    """
+
+
+#: In the order of a cloud's life; --help sorts them by name.
+COMMANDS = (
+    up.up,
+    look.ls,
+    look.status,
+    look.ssh,
+    look.logs,
+    power.stop,
+    power.start,
+    power.down,
+    look.inventory,
+    images.images,
+)
+for command in COMMANDS:
+    cli.add_command(command)

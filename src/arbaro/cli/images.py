@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The commands that look after images: images ls, images build, images prune."""
+
+import click
+
+from arbaro.cli.options import DRY_RUN, JSON, VERBOSE, provider, run
+from arbaro.errors import EXIT_OK
+
+
+@click.group()
+def images() -> None:
+    """The images that hosts and guests start from."""
+
+
+@images.command("ls")
+@JSON
+def images_list(as_json: bool) -> int:
+    """List host images and guest images."""
+    from arbaro import output
+    from arbaro.cluster import guests
+    from arbaro.cluster import images as room
+
+    provider()
+    hosts, built = room.list_images(), guests.list_guests()
+    if as_json:
+        output.print_json({"hosts": hosts, "guests": built})
+    else:
+        output.print_table(hosts)
+        output.say()
+        output.print_table(built)
+    return EXIT_OK
+
+
+@images.command("build")
+@click.argument("names", nargs=-1)
+@click.option("--release", default="zed", show_default=True)
+@VERBOSE
+def images_build(names: tuple[str, ...], release: str, verbose: bool) -> int:
+    """Build what is missing: `hosts`, `tiny`, `debian-12`; without a name, hosts and tiny.
+
+    \b
+    arbaro images build
+    arbaro images build debian-12
+    """
+    from arbaro.cluster import guests, lifecycle, machine
+    from arbaro.cluster.images import HostImages, clean_after_builds
+    from arbaro.locks import only_one
+    from arbaro.releases import load_release
+
+    provider()
+    wanted = names or ("hosts", "tiny")
+    recipes = [guests.guest(name) for name in wanted if name != "hosts"]
+    with only_one("images", wait=True):
+        run("images", "prepare", lifecycle.prepare_machine, verbose=verbose)
+        plan: lifecycle.Plan = [*(recipe.step() for recipe in recipes), clean_after_builds()]
+        if "hosts" in wanted:
+            plan = [*HostImages(load_release(release), "linuxbridge", machine.look_at_machine()).steps(), *plan]
+        run("images", "build", lambda: plan, verbose=verbose)
+    return EXIT_OK
+
+
+@images.command("prune")
+@DRY_RUN
+def images_prune(dry_run: bool) -> int:
+    """Remove images that no cloud uses and that the next `up` would not use either."""
+    from arbaro import output
+    from arbaro.cluster import guests, machine
+    from arbaro.cluster import images as room
+    from arbaro.cluster.spec import NETWORK_DRIVERS
+    from arbaro.locks import only_one
+    from arbaro.releases import list_releases, load_release
+
+    provider()
+    with only_one("images", wait=True):
+        host = machine.look_at_machine()
+        current = [room.HostImages(load_release(r), n, host) for r in list_releases() for n in NETWORK_DRIVERS]
+        keep = [name for one in current for name in (one.base, one.name("controller"), one.name("compute"))]
+        removed = room.prune_images(keep, dry_run=dry_run)
+    removed += guests.prune_guests(dry_run=dry_run)
+    verb = "Would remove" if dry_run else "Removed"
+    output.say("\n".join(f"{verb} {name}" for name in removed) or "Nothing to remove.")
+    return EXIT_OK

@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the commands share: options, the cloud or host that a name means, and running a plan."""
+
+import sys
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+from arbaro.errors import EXIT_FAILURE, ArbaroError
+
+if TYPE_CHECKING:
+    from arbaro.cluster.cloud import Cloud
+    from arbaro.cluster.providers import Provider
+    from arbaro.hosts import Host
+    from arbaro.steps import Step
+
+NAME = click.argument("name", default="default", shell_complete=lambda *_: _complete_clouds())
+VERBOSE = click.option("-v", "--verbose", is_flag=True, help="Show all that is logged.")
+JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON for other programs.")
+DRY_RUN = click.option("-n", "--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
+
+
+def provider() -> "Provider":
+    """The provider of hosts. Raises ArbaroError without root, which it needs."""
+    from arbaro.cluster.providers.podman import Podman
+    from arbaro.settings import require_root
+
+    require_root()
+    return Podman()
+
+
+def find_cloud(name: str) -> "Cloud":
+    """The cloud of this name. Raises ArbaroError that lists those there are."""
+    from arbaro.cluster.cloud import existing_cloud
+
+    return existing_cloud(name, provider())
+
+
+def find_host(cloud: "Cloud", name: str) -> "Host":
+    """The host of this name. Raises ArbaroError that lists those that the cloud has."""
+    for host in cloud.spec.hosts:
+        if host.name == name:
+            return host
+    raise ArbaroError(
+        f"The cloud {cloud.spec.name} has no host {name!r}.",
+        why=f"It has: {', '.join(h.name for h in cloud.spec.hosts)}.",
+    )
+
+
+def run(
+    name: str,
+    verb: str,
+    plan: Callable[[], "Sequence[Step | Sequence[Step]]"],
+    *,
+    verbose: bool,
+    dry_run: bool = False,
+) -> dict[str, float]:
+    """Run a plan with its progress shown and its full log kept; returns the seconds of each step that was done."""
+    from arbaro import output, shell
+    from arbaro.openstack import cloud_errors
+    from arbaro.settings import log_file
+    from arbaro.steps import flatten, run_plan
+
+    log = log_file(name, verb)
+    with shell.log_to(log, echo=verbose):
+        try:
+            steps = plan()
+            if dry_run:
+                for step in flatten(steps):
+                    output.say(f"  {'would do' if step.needed() else 'done before'}: {step.title}")
+                return {}
+            with cloud_errors(), output.Progress(steps).shown() as progress:
+                run_plan(steps, progress)
+        except ArbaroError as error:
+            output.print_error(error, log=log)
+            sys.exit(EXIT_FAILURE)
+    return progress.times
+
+
+def _complete_clouds() -> list[str]:
+    from arbaro.cluster.providers.podman import Podman
+
+    try:
+        return [spec.name for spec in Podman().list_clouds()]
+    except ArbaroError:
+        return []

@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command `arbaro up`, and what it says at its end: what the first server printed, times, what to type next."""
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from arbaro.cli.options import DRY_RUN, NAME, VERBOSE, provider, run
+from arbaro.errors import EXIT_OK, ArbaroError
+
+if TYPE_CHECKING:
+    from arbaro.cluster.cloud import Cloud, Wish
+
+
+@click.command()
+@NAME
+@click.option("--release", metavar="NAME", help="OpenStack release.  [default: zed]")
+@click.option("--computes", type=int, metavar="N", help="Hosts that run servers.  [default: 2]")
+@click.option("--network", metavar="DRIVER", help="Network driver.  [default: linuxbridge]")
+@click.option(
+    "--user-data",
+    "script",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Your script for the first server.",
+)
+@DRY_RUN
+@VERBOSE
+def up(dry_run: bool, verbose: bool, **wishes: Any) -> int:
+    """Start a cloud, from whatever there is, and prove that it works.
+
+    \b
+    arbaro up
+    arbaro up lab --computes 3 --user-data hello.sh
+    """
+    from arbaro import output
+    from arbaro.cluster import lifecycle
+    from arbaro.cluster.cloud import Wish, check_room, wanted_cloud
+    from arbaro.locks import only_one
+
+    podman = provider()
+    # All other options are fields of a wish, by the same names.
+    wish = Wish(**wishes)
+    _check_wish(wish)
+    lacks_packages = _announce_packages()
+    began = time.monotonic()
+    if dry_run and lacks_packages:
+        output.say("The rest of the plan can be looked at when these packages are installed.")
+        return EXIT_OK
+    with only_one(wish.name):
+        run(wish.name, "prepare", lifecycle.prepare_machine, verbose=verbose, dry_run=dry_run)
+        with only_one("images", wait=True):
+            cloud = wanted_cloud(wish, podman)
+            output.say(_describe(cloud))
+            check_room(cloud)
+            times = run(wish.name, "ground", lambda: lifecycle.lay_ground(cloud), verbose=verbose, dry_run=dry_run)
+        times |= run(wish.name, "up", lambda: lifecycle.up(cloud), verbose=verbose, dry_run=dry_run)
+        if not dry_run:
+            _say_what_the_script_printed(cloud, times)
+            _say_times(times, time.monotonic() - began)
+            _say_next(cloud)
+    return EXIT_OK
+
+
+def _check_wish(wish: "Wish") -> None:
+    """Refuse what no cloud can have, before anything is touched. Raises ArbaroError."""
+    from arbaro.cluster.spec import NETWORK_DRIVERS
+    from arbaro.releases import load_release
+    from arbaro.settings import check_name
+
+    if wish.network not in (None, *NETWORK_DRIVERS):
+        raise ArbaroError(f"There is no network driver {wish.network!r}.", why=f"Known: {', '.join(NETWORK_DRIVERS)}.")
+    if wish.release:
+        load_release(wish.release)
+    check_name(wish.name)
+
+
+def _announce_packages() -> bool:
+    """Name what will be installed, and why; say whether there is any."""
+    from arbaro import output
+    from arbaro.cluster import machine
+
+    missing = machine.missing_packages()
+    for package in missing:
+        output.say(f"  will install {package}: it {machine.PACKAGES[package]}")
+    return bool(missing)
+
+
+def _describe(cloud: "Cloud") -> str:
+    from arbaro.cluster.machine import look_at_machine
+
+    spec, host = cloud.spec, look_at_machine()
+    kind = "KVM" if host.virt_type == "kvm" else "QEMU without KVM"
+    return (
+        f"Cloud {spec.name}: OpenStack {spec.release.capitalize()}, 1 controller and {spec.computes} computes "
+        f"on {spec.underlay}, guests by {kind} ({host.virt_reason})."
+    )
+
+
+def _say_what_the_script_printed(cloud: "Cloud", times: dict[str, float]) -> None:
+    from arbaro import output
+
+    output.say(f"\nThe script in your first server printed:\n{cloud.proof.output().rstrip()}\n")
+    if cloud.script and "Create a server with your script" not in times:
+        output.warn("Your script was not run: first-vm was there before. Delete it, then run the same command.")
+
+
+def _say_times(times: dict[str, float], total: float) -> None:
+    from arbaro import output
+
+    output.say(
+        "Times: " + ", ".join(f"{title} {output.seconds(value)}" for title, value in times.items() if value >= 1)
+    )
+    output.say(f"In all {output.seconds(total)}.\n")
+
+
+def _say_next(cloud: "Cloud") -> None:
+    from arbaro import output
+    from arbaro.cluster import access
+    from arbaro.cluster.proof import SERVER
+    from arbaro.settings import openstack_command
+
+    output.say("What to type next:")
+    output.say(f"  {openstack_command()} --os-cloud {cloud.spec.cloud_name} server list")
+    output.say(f"  {cloud.proof.ssh_line()}")
+    output.say(
+        f"  . {access.openrc_file(cloud.keeper)}          # the same cloud for tools that know only the environment"
+    )
+    output.say(
+        f"  arbaro status {cloud.spec.name}; arbaro ssh {cloud.spec.name} controller; arbaro down {cloud.spec.name}"
+    )
+    output.say(f"Console of {SERVER} (for ten minutes): {cloud.proof.console_url()}")

@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One personal cloud with all that acts on it, and how it is found: by what was asked for, or by its name."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from arbaro.cluster import identity, machine, playbooks
+from arbaro.cluster.ground import Ground
+from arbaro.cluster.guests import Guest
+from arbaro.cluster.images import HostImages, exists
+from arbaro.cluster.proof import Proof
+from arbaro.cluster.providers import Provider
+from arbaro.cluster.spec import MAX_COMPUTES, CloudSpec, choose_subnets
+from arbaro.errors import ArbaroError
+from arbaro.hosts import COMPUTE, CONTROLLER, Host
+from arbaro.releases import load_release
+from arbaro.settings import load_settings
+
+#: MiB: a controller, and each compute with a guest; measured, see benchmarks/.
+CONTROLLER_MEMORY, COMPUTE_MEMORY = 2200, 700
+#: MiB that images and one cloud take on the disk.
+DISK = 14000
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What was asked for on the command line; None means: as it is, or else the default."""
+
+    name: str
+    release: str | None = None
+    computes: int | None = None
+    network: str | None = None
+    script: Path | None = None
+
+
+@dataclass(frozen=True)
+class Cloud:
+    """One personal cloud with everything that is needed to act on it."""
+
+    spec: CloudSpec
+    provider: Provider
+    script: Path | None = None
+
+    @cached_property
+    def keeper(self) -> identity.Keeper:
+        """Its secrets and keys."""
+        return identity.Keeper(self.spec.name)
+
+    @cached_property
+    def images(self) -> HostImages:
+        """The images that its hosts start from."""
+        return HostImages(load_release(self.spec.release), self.spec.network, machine.look_at_machine())
+
+    @cached_property
+    def ground(self) -> Ground:
+        """What its first server stands on."""
+        return Ground(self.spec, self.keeper, Guest("tiny"))
+
+    @cached_property
+    def proof(self) -> Proof:
+        """Its first server."""
+        return Proof(self.ground, self.script)
+
+    @property
+    def inventory(self) -> dict[str, Any]:
+        """Its Ansible inventory."""
+        variables = playbooks.machine_variables(self.spec.release, self.spec.network, machine.look_at_machine())
+        return playbooks.inventory(self.spec.hosts, str(self.spec.public_address), variables, self.keeper)
+
+    @property
+    def grows(self) -> bool:
+        """Say whether hosts join others that were there before."""
+        return self.lacks_hosts and any(self.state_of(host) == "running" for host in self.spec.hosts)
+
+    @property
+    def lacks_hosts(self) -> bool:
+        """Say whether a host has still to be made from an image."""
+        return any(self.state_of(host) in ("missing", "created") for host in self.spec.hosts)
+
+    def state_of(self, host: Host) -> str:
+        """What the provider says of one host: missing, created, running or exited."""
+        return next((s.state for s in self.provider.list_hosts(self.spec.name) if s.name == host.name), "missing")
+
+
+def wanted_cloud(wish: Wish, provider: Provider) -> Cloud:
+    """Say which cloud is meant: the one that there is (perhaps with more computes), or a new one.
+
+    Raises ArbaroError when the wish cannot be met, or contradicts the cloud that there is.
+    """
+    found = provider.find_cloud(wish.name)
+    computes = wish.computes if wish.computes is not None else (found.computes if found else 2)
+    if not 1 <= computes <= MAX_COMPUTES:
+        raise ArbaroError(f"A cloud has 1 to {MAX_COMPUTES} computes, not {computes}.", hint="arbaro up --computes 2")
+    if found is None:
+        underlay, pool = choose_subnets(load_settings().underlay, provider.taken_networks())
+        release = load_release(wish.release or "zed")
+        return Cloud(
+            CloudSpec(wish.name, release.name, computes, wish.network or "linuxbridge", underlay, pool),
+            provider,
+            wish.script,
+        )
+    for option, asked, has in (("release", wish.release, found.release), ("network", wish.network, found.network)):
+        if asked not in (None, has):
+            raise ArbaroError(
+                f"The cloud {wish.name} has {option} {has}, not {asked}.",
+                hint=f"Choose another name, or first: arbaro down {wish.name}",
+            )
+    if computes < found.computes:
+        raise ArbaroError(
+            f"The cloud {wish.name} has {found.computes} computes; `up` only adds some.", hint=f"arbaro up {wish.name}"
+        )
+    spec = CloudSpec(found.name, found.release, computes, found.network, found.underlay, found.provider)
+    return Cloud(spec, provider, wish.script)
+
+
+def existing_cloud(name: str, provider: Provider) -> Cloud:
+    """Find a cloud by name. Raises ArbaroError that lists those there are."""
+    found = provider.find_cloud(name)
+    if found is None:
+        names = [spec.name for spec in provider.list_clouds()]
+        raise ArbaroError(
+            f"There is no cloud {name!r}.",
+            why=f"There are: {', '.join(names)}." if names else "There is none yet.",
+            hint=f"arbaro status {names[0]}" if names else "arbaro up",
+        )
+    return Cloud(found, provider)
+
+
+def check_room(cloud: Cloud) -> None:
+    """Refuse early what this machine cannot hold; hosts that run already have their room."""
+    running = {state.name for state in cloud.provider.list_hosts(cloud.spec.name) if state.state == "running"}
+    missing = [host for host in cloud.spec.hosts if host.name not in running]
+    needed = sum(COMPUTE_MEMORY if host.is_a(COMPUTE) else CONTROLLER_MEMORY for host in missing)
+    built = all(exists(cloud.images.name(role)) for role in (COMPUTE, CONTROLLER))
+    machine.check_room(needed, DISK if missing and not built else 1000, machine.look_at_machine())

@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the first server stands on: guest image, flavour, network, keypair, security group."""
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from arbaro.cluster import machine
+from arbaro.cluster.access import REGION, auth_url
+from arbaro.cluster.guests import Guest
+from arbaro.cluster.identity import Keeper
+from arbaro.cluster.spec import CloudSpec
+from arbaro.openstack import connect
+from arbaro.steps import Note
+
+if TYPE_CHECKING:
+    from openstack.connection import Connection
+
+NETWORK = "provider"
+SECURITY_GROUP = "ping-and-ssh"
+KEYPAIR = "arbaro"
+FLAVOR = "tiny"
+
+
+@dataclass(frozen=True)
+class Ground:
+    """What a cloud's first server stands on, made and looked at as admin."""
+
+    spec: CloudSpec
+    keeper: Keeper
+    guest: Guest
+
+    @cached_property
+    def connection(self) -> "Connection":
+        """A connection as admin."""
+        return connect(auth_url(self.spec), self.keeper.identity()["keystone_admin_password"], region=REGION)
+
+    def image_is_missing(self) -> bool:
+        """Say whether Glance lacks the guest image as it is built now."""
+        found = self.connection.image.find_image(self.guest.name)
+        return (
+            found is None
+            or found.status != "active"
+            or found.properties.get("arbaro_build") != self.guest.directory.name
+        )
+
+    def upload_image(self, note: Note) -> None:
+        """Upload kernel and ramdisk, and the empty disk that names them; what an older build left goes first."""
+        image = self.connection.image
+        built = json.loads((self.guest.directory / "metadata.json").read_text())
+        for suffix in ("", "-ramdisk", "-kernel"):
+            for old in image.images(name=self.guest.name + suffix):
+                image.delete_image(old)
+        parts = {}
+        for kind, file, container_format in (("kernel", "vmlinuz", "aki"), ("ramdisk", "initrd", "ari")):
+            note(kind)
+            parts[f"{kind}_id"] = self._upload_part(kind, file, container_format)
+        image.create_image(
+            self.guest.name,
+            data=bytes(2**20),
+            container_format="bare",
+            disk_format="raw",
+            visibility="public",
+            min_ram=built["min_ram_mb"],
+            os_command_line=built["command_line"],
+            hw_rng_model="virtio",
+            hw_machine_type="pc",
+            arbaro_build=self.guest.directory.name,
+            validate_checksum=False,
+            **parts,
+        )
+
+    def is_incomplete(self) -> bool:
+        """Say whether flavour, network, keypair or security group is missing."""
+        c = self.connection
+        return not (
+            c.compute.find_flavor(FLAVOR)
+            and c.network.find_subnet(NETWORK)
+            and c.compute.find_keypair(KEYPAIR)
+            and (group := c.network.find_security_group(SECURITY_GROUP))
+            and len(group.security_group_rules) >= 4
+        )
+
+    def prepare(self, note: Note) -> None:
+        """Make a flavour, the provider network, the operator's keypair and a security group for ping and SSH."""
+        compute = self.connection.compute
+        note("flavour, keypair")
+        if not compute.find_flavor(FLAVOR):
+            compute.create_flavor(name=FLAVOR, vcpus=1, ram=128, disk=1)
+        if not compute.find_keypair(KEYPAIR):
+            compute.create_keypair(name=KEYPAIR, public_key=self.keeper.authorized_key())
+        note("network")
+        self._make_network()
+        note("security group")
+        self._make_security_group()
+
+    def _upload_part(self, kind: str, file: str, container_format: str) -> Any:
+        part = self.connection.image.create_image(
+            f"{self.guest.name}-{kind}",
+            filename=str(self.guest.directory / file),
+            container_format=container_format,
+            disk_format=container_format,
+            visibility="public",
+            validate_checksum=False,
+        )
+        return part.id
+
+    def _make_network(self) -> None:
+        neutron, pool = self.connection.network, self.spec.provider
+        network = neutron.find_network(NETWORK) or neutron.create_network(
+            name=NETWORK,
+            is_shared=True,
+            provider_network_type="flat",
+            provider_physical_network="physnet1",
+        )
+        if not neutron.find_subnet(NETWORK):
+            neutron.create_subnet(
+                name=NETWORK,
+                network_id=network.id,
+                ip_version=4,
+                cidr=str(pool),
+                gateway_ip=str(pool[1]),
+                allocation_pools=[{"start": str(pool[32]), "end": str(pool[-2])}],
+                dns_nameservers=machine.nameservers(),
+            )
+
+    def _make_security_group(self) -> None:
+        neutron = self.connection.network
+        group = neutron.find_security_group(SECURITY_GROUP) or neutron.create_security_group(name=SECURITY_GROUP)
+        allowed = {(rule.get("protocol"), rule.get("port_range_min")) for rule in group.security_group_rules}
+        for protocol, port in (("icmp", None), ("tcp", 22)):
+            if (protocol, port) not in allowed:
+                neutron.create_security_group_rule(
+                    security_group_id=group.id,
+                    direction="ingress",
+                    protocol=protocol,
+                    port_range_min=port,
+                    port_range_max=port,
+                )

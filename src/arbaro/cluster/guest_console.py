@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a guest says of itself on its console: its SSH host keys, and how far it came. Pure, nothing is touched here."""
+
+import re
+
+from arbaro.checks import Finding
+
+KEYS_BEGIN, KEYS_END = "-----BEGIN SSH HOST KEY KEYS-----", "-----END SSH HOST KEY KEYS-----"
+
+
+def host_keys(console: str) -> list[str]:
+    """The SSH host keys that a guest printed on its console, as `type base64`."""
+    lines = [line.strip() for line in console.replace("\r", "").splitlines()]
+    if KEYS_BEGIN not in lines or KEYS_END not in lines:
+        return []
+    end = len(lines) - 1 - lines[::-1].index(KEYS_END)
+    begin = max(index for index, line in enumerate(lines[:end]) if line == KEYS_BEGIN)
+    return [" ".join(line.split()[:2]) for line in lines[begin + 1 : end] if line.startswith(("ssh-", "ecdsa-"))]
+
+
+def broken_link(console: str, pings: bool) -> Finding:
+    """Find the first broken link between a started guest and its script, by what the guest said on its console."""
+    chain = (
+        (r"kernel .*up", "the guest's kernel did not start", "arbaro logs {name} {host} nova-compute"),
+        (r"by DHCP", "no DHCP answer: dnsmasq, the tap, the bridge", "arbaro logs {name} {host} neutron-dhcp-agent"),
+        (
+            r"metadata reached|config drive read",
+            "no metadata: the proxy or nova-api-metadata",
+            "arbaro logs {name} {host} neutron-metadata-agent",
+        ),
+        (r"ssh ready", "dropbear did not start in the guest", "openstack console log show first-vm"),
+        (r"user script done", "the script has not ended", "openstack console log show first-vm"),
+    )
+    for link, means, run in chain:
+        if not re.search(rf"arbaro: \S+ .*(?:{link})", console):
+            return Finding("The chain broke here", f"the guest's console lacks {link!r}", means, run)
+    if not pings:
+        return Finding(
+            "The chain broke here",
+            "the guest is up, but does not answer ping",
+            "security group or bridge",
+            "arbaro logs {name} {host} neutron-linuxbridge-agent",
+        )
+    return Finding(
+        "The chain broke here",
+        "the guest is up and answers ping",
+        "SSH is refused",
+        "openstack console log show first-vm",
+    )
