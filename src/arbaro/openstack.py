@@ -1,15 +1,29 @@
 # SPDX-License-Identifier: Apache-2.0
 """The one place where connections to clouds are opened."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from arbaro.errors import ArbaroError
 
 if TYPE_CHECKING:
+    from keystoneauth1.session import Session
     from openstack.connection import Connection
+
+
+#: What says to which project a login is bound.
+_SCOPE = (
+    "project_name",
+    "project_id",
+    "tenant_name",
+    "tenant_id",
+    "system_scope",
+    "trust_id",
+    "domain_name",
+    "domain_id",
+)
 
 
 @cache
@@ -47,6 +61,44 @@ def cloud_errors() -> Iterator[None]:
         raise
     except _sdk_errors() as error:
         raise ArbaroError("OpenStack refused a request.", why=str(error), hint="arbaro status") from error
+
+
+def cloud_session(cloud: str, entry: Mapping[str, Any], *, region: str = "", project: str = "") -> "Session":
+    """A session with an entry of clouds.yaml, as clients read it; nothing is sent before the first request."""
+    import logging
+
+    from openstack.config import OpenStackConfig
+
+    # What goes wrong is raised too; without a handler Python would print it a second time.
+    logging.getLogger("keystoneauth").addHandler(logging.NullHandler())
+    config = OpenStackConfig(load_yaml_config=False, load_envvars=False, app_name="arbaro")
+    auth = dict(entry["auth"])
+    if project:
+        auth = {key: value for key, value in auth.items() if key not in _SCOPE} | {"project_name": project}
+    config.cloud_config = {"clouds": {cloud: {**entry, "auth": auth}}}
+    session: Session = config.get_one(cloud=cloud, **({"region_name": region} if region else {})).get_session()
+    session.timeout = 30
+    return session
+
+
+@contextmanager
+def keystone_errors(name: str, auth_url: str) -> Iterator[None]:
+    """Turn what logging in raises in this block into ArbaroError that names the environment and what to do."""
+    try:
+        yield
+    except ArbaroError:
+        raise
+    except _sdk_errors() as error:
+        from keystoneauth1.exceptions import ConnectFailure, Unauthorized
+
+        check = f"arbaro env check {name}"
+        if isinstance(error, Unauthorized):
+            raise ArbaroError(f"Keystone of {name} ({auth_url}) refused the login.", hint=check) from error
+        if isinstance(error, ConnectFailure):
+            raise ArbaroError(
+                f"Keystone of {name} ({auth_url}) cannot be reached.", why=str(error), hint=check
+            ) from error
+        raise ArbaroError(f"Keystone of {name} refused a request.", why=str(error), hint=check) from error
 
 
 def _sdk_errors() -> tuple[type[Exception], ...]:

@@ -7,7 +7,7 @@ import traceback
 import click
 
 from arbaro import __version__
-from arbaro.cli import images, look, power, up
+from arbaro.cli import env, images, look, power, shell_init, up
 from arbaro.errors import EXIT_FAILURE, EXIT_OK, ArbaroError
 
 
@@ -61,6 +61,8 @@ COMMANDS = (
     power.down,
     look.inventory,
     images.images,
+    env.env,
+    shell_init.shell_init,
 )
 for command in COMMANDS:
     cli.add_command(command)

@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What an environment is: one region of one entry in clouds.yaml, and how careful to be with it."""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from fnmatch import fnmatchcase
+from typing import Any
+
+from arbaro.errors import ArbaroError
+
+DEVELOPMENT, TEST, PRODUCTION = KINDS = ("development", "test", "production")
+#: The parts of a name that tell the kind; the first that matches counts.
+_HINTS = (
+    (PRODUCTION, re.compile(r"(?:^|[^a-z])(?:prod|prd|live)")),
+    (TEST, re.compile(r"(?:^|[^a-z])(?:test|stag|stg|stage|qa|beta|rc|uat)")),
+    # The personal clouds of `arbaro up` are for playing.
+    (DEVELOPMENT, re.compile(r"(?:^|[^a-z])(?:dev|lab|play|sandbox)|^arbaro-|^devstack")),
+)
+#: The part of a cloud's entry that is ours; openstacksdk and gophercloud pass over what they don't know.
+OURS = "arbaro"
+
+
+@dataclass(frozen=True)
+class Environment:
+    """One region with its credentials. `os_region` is set where an entry has several regions and one must be chosen."""
+
+    name: str
+    kind: str
+    cloud: str
+    os_region: str
+    region: str
+    project: str
+    user: str
+    auth_url: str
+    #: Where its secret is: `file`, `keyring`, `asked` (a person is asked), or `nowhere` (none needed, or none found).
+    secret: str
+
+
+def guess_kind(name: str) -> str:
+    """The kind that a name speaks of; what speaks of none is treated as production, which is the careful side."""
+    return next((kind for kind, hint in _HINTS if hint.search(name.lower())), PRODUCTION)
+
+
+def environments_of(clouds: Mapping[str, Any], secrets: Mapping[str, Any]) -> list[Environment]:
+    """The environments that the `clouds:` sections of clouds.yaml and secure.yaml hold, in their order."""
+    return [env for name, entry in clouds.items() for env in _regions(str(name), entry or {}, secrets.get(name) or {})]
+
+
+def _regions(name: str, entry: Mapping[str, Any], secret: Mapping[str, Any]) -> Iterator[Environment]:
+    auth = {**(entry.get("auth") or {}), **(secret.get("auth") or {})}
+    ours = entry.get(OURS) or {}
+    regions = [str(r["name"]) if isinstance(r, Mapping) else str(r) for r in entry.get("regions") or ()]
+    only = str(entry.get("region_name") or "")
+    for region in regions or [only]:
+        several = len(regions) > 1
+        full = f"{name}/{region}" if several else name
+        yield Environment(
+            name=full,
+            kind=str(ours.get("kind") or guess_kind(full)),
+            cloud=name,
+            os_region=region if several else "",
+            region=region,
+            project=_first(auth, "project_name", "tenant_name", "project_id", "tenant_id"),
+            user=_first(auth, "username", "user_id", "application_credential_id"),
+            auth_url=_first(auth, "auth_url"),
+            secret=_whereabouts(ours, auth),
+        )
+
+
+def _whereabouts(ours: Mapping[str, Any], auth: Mapping[str, Any]) -> str:
+    if ours.get("secret") == "keyring":
+        return "keyring"
+    if ours.get("asked"):
+        return "asked"
+    return "file" if any(key in auth for key in ("password", "token", "application_credential_secret")) else "nowhere"
+
+
+def _first(auth: Mapping[str, Any], *keys: str) -> str:
+    return next((str(auth[key]) for key in keys if auth.get(key)), "")
+
+
+def find(name: str, environments: list[Environment]) -> Environment:
+    """The environment of this name. Raises ArbaroError that names the nearest ones."""
+    import difflib
+
+    for environment in environments:
+        if environment.name == name:
+            return environment
+    names = [environment.name for environment in environments]
+    near = difflib.get_close_matches(name, names, n=3, cutoff=0.5) or [n for n in names if name in n][:3]
+    raise ArbaroError(
+        f"There is no environment {name!r}.",
+        why=f"Did you mean {' or '.join(near)}?" if near else "",
+        hint=f"arbaro env use {near[0]}" if near else "arbaro env ls",
+    )
+
+
+def matching(pattern: str, environments: list[Environment]) -> list[Environment]:
+    """The environments whose name matches a shell pattern, or whose kind it is. Raises ArbaroError for none."""
+    found = [env for env in environments if fnmatchcase(env.name, pattern) or env.kind == pattern]
+    if not found:
+        raise ArbaroError(f"No environment's name matches {pattern!r}.", hint="arbaro env ls")
+    return found
+
+
+def row(environment: Environment) -> dict[str, str]:
+    """What `env ls` shows; no secret is in it."""
+    fields = asdict(environment)
+    return {key: fields[key] for key in ("name", "kind", "region", "project", "user", "auth_url", "secret")}

@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What `env check` looks at: files and their modes, each keystone's door, its certificate, a login."""
+
+import socket
+import ssl
+import time
+from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from arbaro.envs import clouds, files, vault
+from arbaro.envs.environment import Environment
+from arbaro.errors import ArbaroError
+
+#: Nobody waits longer for one dead endpoint, seconds.
+PATIENCE = 10
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What was seen of one environment. Empty sentences mean that all is well; times are in days from now."""
+
+    name: str
+    auth_url: str = ""
+    door: str = ""
+    certificate_days: float | None = None
+    login: str = ""
+    credential_days: float | None = None
+    no_cacert: str = ""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """All that the checks judge. `modes`: file → mode; `open_secrets`: environments with a secret in clouds.yaml."""
+
+    clouds_file: str
+    modes: dict[str, int] = field(default_factory=dict)
+    open_secrets: tuple[str, ...] = ()
+    orphans: tuple[str, ...] = ()
+    twins: tuple[tuple[str, ...], ...] = ()
+    strays: tuple[str, ...] = ()
+    caches_tokens: bool = True
+    environments: tuple[Seen, ...] = ()
+
+
+def collect(environments: Sequence[Environment]) -> Evidence:
+    """Look at the files, then at all environments side by side."""
+    entries, secrets = clouds.load(files.clouds_file()), clouds.load(files.secure_file())
+    paths = [files.clouds_file(), files.secure_file(), *files.views_dir().glob("*.yaml")]
+    paths += [path.with_name(path.name + "~") for path in paths[:2]]
+    with ThreadPoolExecutor(min(16, max(len(environments), 1))) as pool:
+        seen = tuple(pool.map(look, environments))
+    return Evidence(
+        clouds_file=str(files.clouds_file()),
+        modes={str(path): path.stat().st_mode & 0o777 for path in paths if path.exists()},
+        open_secrets=tuple(name for name, entry in entries.items() if _holds_secret(entry)),
+        orphans=tuple(name for name in secrets if name not in entries),
+        twins=_twins(clouds.load_environments()),
+        strays=tuple(str(Path(name).absolute()) for name in ("clouds.yaml", "secure.yaml") if Path(name).exists()),
+        caches_tokens=clouds.caches_tokens(files.clouds_file()),
+        environments=seen,
+    )
+
+
+def _holds_secret(entry: Any) -> bool:
+    from arbaro.envs.translate import SECRETS
+
+    return bool(SECRETS & set((entry or {}).get("auth") or {}))
+
+
+def _twins(environments: Sequence[Environment]) -> tuple[tuple[str, ...], ...]:
+    """Names that lead to one and the same place."""
+    place = {env.name: (env.auth_url.rstrip("/"), env.region, env.project, env.user) for env in environments}
+    several = [key for key, count in Counter(place.values()).items() if count > 1 and key[0]]
+    return tuple(tuple(name for name, where in place.items() if where == key) for key in several)
+
+
+def look(environment: Environment) -> Seen:
+    """Knock at an environment's keystone, look at its certificate, log in; each only if the one before went well."""
+    entry = clouds.entry(environment)
+    cacert = str(entry.get("cacert") or "")
+    missing = cacert if cacert and not Path(cacert).expanduser().exists() else ""
+    url = environment.auth_url
+    if not url:
+        # A vendor's profile knows it; openstacksdk will find it at login.
+        return Seen(environment.name, login=_login(environment, entry)[0], no_cacert=missing)
+    if missing:
+        return Seen(environment.name, url, no_cacert=missing)
+    door, days = _knock(url, cacert, entry.get("verify", True) is not False and not entry.get("insecure"))
+    if door:
+        return Seen(environment.name, url, door=door, certificate_days=days)
+    login, credential = _login(environment, entry)
+    return Seen(environment.name, url, certificate_days=days, login=login, credential_days=credential)
+
+
+def _knock(url: str, cacert: str, verify: bool) -> tuple[str, float | None]:
+    parts = urlsplit(url)
+    try:
+        address = (parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80))
+        with socket.create_connection(address, timeout=PATIENCE) as plain:
+            if parts.scheme != "https" or not verify:
+                return "", None
+            context = ssl.create_default_context(cafile=str(Path(cacert).expanduser()) if cacert else None)
+            with context.wrap_socket(plain, server_hostname=parts.hostname) as tls:
+                ends = str((tls.getpeercert() or {}).get("notAfter"))
+                return "", (ssl.cert_time_to_seconds(ends) - time.time()) / 86400
+    except ssl.SSLCertVerificationError as error:
+        return (
+            f"its certificate is refused: {error.verify_message}",
+            -1.0 if "expired" in error.verify_message else None,
+        )
+    except (OSError, ValueError) as error:
+        return f"it does not answer: {error}", None
+
+
+def _login(environment: Environment, entry: dict[str, Any]) -> tuple[str, float | None]:
+    """Log in; says why not, and in how many days an application credential ends."""
+    from keystoneauth1.exceptions import ClientException
+    from openstack.exceptions import SDKException
+
+    from arbaro.openstack import cloud_session
+
+    if environment.secret == "asked":
+        return "", None
+    try:
+        entry["auth"] = {**entry["auth"], **vault.secret_of(environment, entry)}
+        session = cloud_session(environment.cloud, entry, region=environment.os_region)
+        session.timeout = PATIENCE
+        access = session.auth.get_access(session)  # type: ignore[union-attr]
+        return "", _credential_days(session, access)
+    except ArbaroError as error:
+        return error.what, None
+    except (ClientException, SDKException) as error:
+        return str(error).splitlines()[0], None
+
+
+def _credential_days(session: Any, access: Any) -> float | None:
+    from datetime import UTC, datetime
+
+    if not access.application_credential_id:
+        return None
+    base = session.auth.get_endpoint(session, service_type="identity", interface="public").rstrip("/")
+    mine = f"users/{access.user_id}/application_credentials/{access.application_credential_id}"
+    url = f"{base.removesuffix('/v3')}/v3/{mine}"
+    reply = session.get(url, raise_exc=False)
+    ends = reply.json().get("application_credential", {}).get("expires_at") if reply.ok else None
+    if not ends:
+        return None
+    return (datetime.fromisoformat(ends).replace(tzinfo=UTC).timestamp() - time.time()) / 86400

@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where things are: the clouds.yaml that counts, our index of it, short-lived credentials, cached tokens."""
+
+import hashlib
+import os
+import re
+from pathlib import Path
+
+import platformdirs
+
+from arbaro.settings import cache_dir
+
+#: The environment variable that keeps the person's own choice of clouds.yaml while OS_CLIENT_CONFIG_FILE is ours.
+KEPT_CHOICE = "ARBARO_ENV_CLOUDS"
+
+
+def clouds_file() -> Path:
+    """The clouds.yaml that counts: as openstacksdk finds it, but never one that happens to lie in this directory."""
+    chosen = os.environ.get(KEPT_CHOICE) or (
+        not os.environ.get("ARBARO_ENV") and os.environ.get("OS_CLIENT_CONFIG_FILE")
+    )
+    if chosen:
+        return Path(chosen)
+    own, shared = platformdirs.user_config_path("openstack"), Path("/etc/openstack")
+    found = [d / f"clouds{s}" for d in (own, shared) for s in (".yaml", ".yml") if (d / f"clouds{s}").exists()]
+    return found[0] if found else own / "clouds.yaml"
+
+
+def secure_file() -> Path:
+    """The secure.yaml beside it; it holds what others must not see."""
+    clouds = clouds_file()
+    return clouds.with_name("secure" + clouds.suffix)
+
+
+def index_file() -> Path:
+    """Names and kinds in a form that a shell reads by itself; one for each clouds.yaml."""
+    key = hashlib.sha256(str(clouds_file()).encode()).hexdigest()[:12]
+    return cache_dir() / "env" / f"index-{key}"
+
+
+def views_dir() -> Path:
+    """Short-lived credentials: one clouds.yaml (0600) for each environment and mode, with that one cloud in it."""
+    return platformdirs.user_state_path("arbaro") / "env"
+
+
+def tokens_dir() -> Path:
+    """Cached tokens (0600 each): in memory if the system gives each user such a place, else among the state."""
+    runtime = os.environ.get("XDG_RUNTIME_DIR")
+    return Path(runtime) / "arbaro" / "tokens" if runtime and Path(runtime).is_dir() else views_dir() / "tokens"
+
+
+def projects_dir() -> Path:
+    """The projects that each environment's user may enter, for completion: one file each, one name a line."""
+    return cache_dir() / "env" / "projects"
+
+
+def openstack_words_file() -> Path:
+    """The verbs and options of the openstack client, for completion."""
+    return cache_dir() / "env" / "openstack-words"
+
+
+def slug(name: str) -> str:
+    """A file name for an environment: readable, and different for different names."""
+    plain = re.sub(r"[^A-Za-z0-9._-]", "_", name)
+    return plain if plain == name else f"{plain}-{hashlib.sha256(name.encode()).hexdigest()[:6]}"
