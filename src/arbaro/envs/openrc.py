@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from arbaro.envs.shellwords import NotPlain, commands, expand
+from arbaro.envs.shellwords import Command, NotPlain, commands, expand
 from arbaro.errors import ArbaroError
 
 _ASSIGNMENT = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=(.*)", re.DOTALL)
@@ -18,6 +18,7 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 #: What prints, or only concerns the shell; whatever their arguments are, no variable changes.
 _HARMLESS = {"echo", "printf", "true", ":", "set", "shift", "stty", "trap", "alias", "unalias", "return", "exit", "cd"}
 #: Loops that wipe the environment first (kolla, packstack, Horizon's for v2); sourcing starts from nothing here anyway.
+_TESTS = ("[", "[[", "test")
 _BLOCKS = {"if": "fi", "for": "done", "while": "done", "until": "done", "case": "esac"}
 
 
@@ -52,6 +53,8 @@ class _Reader:
         #: Variable → what the person is asked with; `$VAR` copies of it are asked for, too.
         self.asked: dict[str, str] = {}
         self.prompt = ""
+        #: How the last command ended, for `&&` and `||`; None: only the shell can tell.
+        self.verdict: bool | None = True
 
     def run(self, text: str) -> Openrc:
         try:
@@ -62,10 +65,11 @@ class _Reader:
         asked = {name: self.asked[name] for name in self.exports if name in self.asked}
         return Openrc(exported, asked)
 
-    def _block(self, lines: Iterator[tuple[int, list[str]]], end: str, *, alive: bool = True) -> None:
+    def _block(self, lines: Iterator[Command], end: str, *, alive: bool = True) -> None:
         """Go through commands up to the word that ends this block; one that is not `alive` is only passed over."""
         taken = alive
-        for self.line, words in lines:
+        for command in lines:
+            self.line, words = command.line, list(command.words)
             first = words[0]
             if first == end:
                 return
@@ -76,16 +80,24 @@ class _Reader:
             elif first == "else" and end == "fi":
                 alive = not taken
                 self._rest(words, alive)
-            elif alive:
+            elif alive and self._is_reached(command):
                 self._command(words)
         if end:
             raise self._refuse(f"the end of the file comes before `{end}`", self.line)
+
+    def _is_reached(self, command: Command) -> bool:
+        """Decide what `&&` and `||` skip. Raises NotPlain where a variable that we want depends on the undecided."""
+        if command.joint in ("", "|"):
+            return True
+        if self.verdict is None and any(re.match(r"OS_\w*=", word) for word in command.words):
+            raise NotPlain("an OS_ variable is set under a condition that only the shell can decide", self.line)
+        return self.verdict is (command.joint == "&&")
 
     def _rest(self, words: list[str], alive: bool) -> None:
         if alive and words[1:]:
             self._command(words[1:])
 
-    def _compound(self, first: str, words: list[str], lines: Iterator[tuple[int, list[str]]], *, alive: bool) -> None:
+    def _compound(self, first: str, words: list[str], lines: Iterator[Command], *, alive: bool) -> None:
         end = _BLOCKS[first]
         verdict = self._test(words[1:]) if first == "if" and alive else None
         if verdict is None:
@@ -94,8 +106,9 @@ class _Reader:
         else:
             self._block(lines, end, alive=verdict)
 
-    def _pass_over(self, lines: Iterator[tuple[int, list[str]]], end: str) -> None:
-        for self.line, words in lines:
+    def _pass_over(self, lines: Iterator[Command], end: str) -> None:
+        for command in lines:
+            self.line, words = command.line, command.words
             if words[0] == end:
                 return
             if words[0] in _BLOCKS:
@@ -105,7 +118,7 @@ class _Reader:
 
     def _test(self, words: list[str]) -> bool | None:
         """Decide `[ -z "$X" ]` and the like; None where it is none of these."""
-        if words[0] not in ("[", "[[", "test"):
+        if words[0] not in _TESTS:
             return None
         try:
             terms = [self._expand(word) for word in words[1:] if word not in ("]", "]]")]
@@ -124,6 +137,10 @@ class _Reader:
 
     def _command(self, words: list[str]) -> None:
         name, rest = words[0], words[1:]
+        if name in _TESTS:
+            self.verdict = self._test(words)
+            return
+        self.verdict = True
         if _ASSIGNMENT.fullmatch(name):
             for word in words:
                 self._assign(word)

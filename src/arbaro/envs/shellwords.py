@@ -6,8 +6,10 @@ https://pubs.opengroup.org/onlinepubs/9699919799/utilities/V3_chap02.html
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
+_SEPARATORS = ("\n", ";", ";;", "&", "&&", "|", "||")
 _PARAMETER = re.compile(r"\$(?:([A-Za-z_]\w*)|\{([A-Za-z_]\w*)(?::?([-+])([^}]*))?\})")
 _ESCAPES = {"n": "\n", "t": "\t", "\\": "\\", "'": "'", '"': '"'}
 
@@ -20,23 +22,35 @@ class NotPlain(Exception):
         self.line = line
 
 
-def commands(text: str) -> Iterator[tuple[int, list[str]]]:
-    """Split a script into commands: line number and raw words, quotes still in them. Keywords start a new command."""
+@dataclass(frozen=True)
+class Command:
+    """Raw words, quotes still in them; where it starts; and what joins it to the command before (`&&`, `||`, `|` or "")."""
+
+    line: int
+    words: tuple[str, ...]
+    joint: str = ""
+
+
+def commands(text: str) -> Iterator[Command]:
+    """Split a script into commands. Keywords start a new command."""
     words: list[str] = []
     line = start = 1
+    joint = ""
     for token in _tokens(text):
-        if token in ("\n", ";", "&", "|"):
+        if token in _SEPARATORS:
             if words:
-                yield start, words
+                yield Command(start, tuple(words), joint)
                 words = []
+                joint = ""
+            joint = token if token in ("&&", "||", "|") else joint
         elif token in ("then", "do", "else") and not words:
-            yield line, [token]
+            yield Command(line, (token,))
         elif token.strip():
             start = line if not words else start
             words.append(token)
         line += token.count("\n")
     if words:
-        yield start, words
+        yield Command(start, tuple(words), joint)
 
 
 def _tokens(text: str) -> Iterator[str]:
@@ -44,8 +58,9 @@ def _tokens(text: str) -> Iterator[str]:
     while at < len(text):
         character = text[at]
         if character in "\n;&|":
-            at += 2 if text[at : at + 2] in ("&&", "||", ";;") else 1
-            yield character
+            double = text[at : at + 2] in ("&&", "||", ";;")
+            yield text[at : at + 2] if double else character
+            at += 2 if double else 1
         elif text.startswith("\\\n", at):
             # A continued line: only its number counts.
             at += 2
@@ -61,7 +76,8 @@ def _tokens(text: str) -> Iterator[str]:
 
 
 def _end_of_word(text: str, at: int) -> int:
-    while at < len(text) and text[at] not in " \t\r\n;&|":
+    # In `>&2` the ampersand belongs to the word.
+    while at < len(text) and (text[at] not in " \t\r\n;&|" or (text[at] == "&" and text[at - 1] == ">")):
         if text[at] == "\\":
             at += 2
         elif text[at] in "'\"":

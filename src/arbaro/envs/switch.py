@@ -54,7 +54,8 @@ def kept(environment: Environment, mode: str, project: str = "") -> Place | None
     """The place with the short-lived credential of an earlier time, if it lasts."""
     path = view_file(environment, mode, project)
     try:
-        until = int(path.open().readline().split()[3])
+        with path.open() as file:
+            until = int(file.readline().split()[3])
     except (OSError, ValueError, IndexError):
         return None
     newer = path.stat().st_mtime_ns >= files.clouds_file().stat().st_mtime_ns

@@ -91,6 +91,6 @@ def _text(value: Any) -> str:
 def name_of(path: Path, entry: Mapping[str, Any]) -> str:
     """The name that a file speaks of: `prod-1-openrc.sh` → `prod-1`; a bare `openrc` takes its region's name."""
     stem = re.sub(r"\.(sh|rc|openrc|bash|txt)$", "", path.name.lstrip("."), flags=re.IGNORECASE)
-    plain = re.sub(r"[-_.]?(keystonerc|openrc|clouds)[-_.]?(v[23])?|[-_.](v[23]|rc)$", "", stem, flags=re.IGNORECASE)
-    plain = plain.strip("-_. ").replace(" ", "-")
+    plain = re.sub(r"[-_.]?(keystonerc|openrc|clouds)[-_.]?", "-", stem, flags=re.IGNORECASE).strip("-_. ")
+    plain = re.sub(r"[-_.](v[23]|rc)$", "", plain, flags=re.IGNORECASE).replace(" ", "-")
     return plain or str(entry.get("region_name") or entry["auth"].get("project_name") or path.parent.name)
