@@ -26,18 +26,22 @@ lint: dev  ## style, types, and who may import whom
 unit: dev  ## unit tests: seconds, no root, no network
 	$(PYTEST) tests/unit
 
+envs: dev  ## environments in real bash, zsh and fish, on fake clouds (apt-get install zsh fish)
+	$(PYTEST) tests/envs
+
 live: dev  ## live tests: a real cloud, made by our own command (root; KEEP=1 keeps it)
 	$(PYTEST) tests/live -m 'not soak' $(if $(KEEP),--keep)
 
-test: lint unit live  ## all tests
+test: lint unit envs live  ## all tests
 
 soak: dev  ## longer tests: kill it at many moments, start it over and over
 	$(PYTEST) tests/live -m soak
 
 bench: dev  ## the benchmarks' tables
 	$(PYTHON) benchmarks/up.py
+	$(PYTHON) benchmarks/env.py
 
 wheel: dev  ## the installable package, in dist/
 	.venv/bin/pip wheel --quiet --no-deps --wheel-dir dist .
 
-.PHONY: help dev fmt lint unit live test soak bench wheel
+.PHONY: help dev fmt lint unit envs live test soak bench wheel

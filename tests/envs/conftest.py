@@ -32,7 +32,12 @@ class Home:
         self.clouds = path / "config/openstack/clouds.yaml"
         self.variables = {name: value for name, value in os.environ.items() if not name.startswith(("OS_", "ARBARO_"))}
         self.variables |= {f"XDG_{n.upper()}_HOME": str(path / n) for n in ("config", "cache", "state", "data")}
-        self.variables |= {"HOME": str(path), "PATH": f"{path / 'bin'}:{os.environ['PATH']}", "LANG": "C.UTF-8", "TERM": "dumb"}
+        self.variables |= {
+            "HOME": str(path),
+            "PATH": f"{path / 'bin'}:{os.environ['PATH']}",
+            "LANG": "C.UTF-8",
+            "TERM": "dumb",
+        }
         self.variables.pop("XDG_RUNTIME_DIR", None)
 
     def names(self) -> list[str]:

@@ -15,7 +15,7 @@ from .conftest import ARBARO, Home
 SHOW = {
     "bash": '__arbaro_prompt; printf "PROMPT %s\\n" "${PS1@P}"',
     "zsh": '__arbaro_prompt; printf "PROMPT %s\\n" "${(%%)PS1}"',
-    "fish": 'echo PROMPT (fish_prompt)',
+    "fish": "echo PROMPT (fish_prompt)",
 }
 NOISE = re.compile(r"\x1b\[[0-9;]*m|\x1b\(B|[\x01\x02\x0f]")
 
@@ -63,17 +63,29 @@ def test_a_clouds_yaml_in_this_directory_does_not_count(home: Home, shell: str) 
 
 def test_a_name_is_printed_and_not_executed(home: Home, shell: str) -> None:
     name = "$(touch bad)`touch bad`%n\\"
-    home.clouds.write_text("clouds:\n  '$(touch bad)`touch bad`%n\\': {arbaro: {kind: test}, auth: {}, region_name: '\"$x'}\n")
+    home.clouds.write_text(
+        "clouds:\n  '$(touch bad)`touch bad`%n\\': {arbaro: {kind: test}, auth: {}, region_name: '\"$x'}\n"
+    )
     lines = run(home, shell, step(shell, f"arbaro env use {quote(name, shell)}"))
     assert not (home.path / "bad").exists()
-    assert any("[$(touch bad)`touch bad`%n\\ \"$x]" in line for line in lines), lines
+    assert any('[$(touch bad)`touch bad`%n\\ "$x]' in line for line in lines), lines
 
 
 def test_no_process_is_started(home: Home, shell: str) -> None:
     """With an empty PATH and no arbaro there is nothing to start; the switch works all the same."""
     run(home, shell, "arbaro env use test-1")
     gone = "set -e PATH; set __arbaro_command /nowhere" if shell == "fish" else "PATH=; __arbaro_command=/nowhere"
-    lines = run(home, shell, gone, "arbaro env use test-2", "arbaro env use dev-1", "arbaro env use -", SHOW[shell], "arbaro env use test-3", "arbaro env current")
+    lines = run(
+        home,
+        shell,
+        gone,
+        "arbaro env use test-2",
+        "arbaro env use dev-1",
+        "arbaro env use -",
+        SHOW[shell],
+        "arbaro env use test-3",
+        "arbaro env current",
+    )
     assert "[test-2 kr-9 p-test-2]" in "".join(lines) and lines[-1] == "test-3 kr-9 p-test-3", lines
 
 

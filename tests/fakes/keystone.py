@@ -86,20 +86,27 @@ class _Handler(BaseHTTPRequestHandler):
         if path in ("/", "/v3", "/v3/"):
             base = self.fake.url
             version = {"id": "v3.14", "status": "stable", "links": [{"rel": "self", "href": f"{base}/"}]}
-            return self._answer(200, {"version": version} if path != "/" else {"versions": {"values": [version]}})
+            self._answer(200, {"version": version} if path != "/" else {"versions": {"values": [version]}})
+            return
         if path == "/v3/auth/tokens" and method == "POST":
-            return self._login()
+            self._login()
+            return
         token = self.fake.tokens.get(self.headers.get("X-Auth-Token", ""))
         if token is None:
-            return self._answer(401, {"error": {"code": 401, "message": "not logged in", "title": "Unauthorized"}})
+            self._answer(401, {"error": {"code": 401, "message": "not logged in", "title": "Unauthorized"}})
+            return
         kind = next((k for k, prefix in SERVICES.items() if path.startswith(prefix)), "")
         if self._refused(token, kind, method):
-            return self._answer(401, {"error": {"code": 401, "message": "refused by rules", "title": "Unauthorized"}})
+            self._answer(401, {"error": {"code": 401, "message": "refused by rules", "title": "Unauthorized"}})
+            return
         if kind == "identity":
-            return self._identity(method, path, token)
+            self._identity(method, path, token)
+            return
         if method == "GET":
-            return self._answer(200, {"versions": [], "servers": [], "networks": [], "images": []})
-        return self._answer(404, {"error": {"message": "no such thing"}})
+            self._answer(200, {"versions": [], "servers": [], "networks": [], "images": []})
+            return
+        self._answer(404, {"error": {"message": "no such thing"}})
+        return
 
     def _refused(self, token: dict[str, Any], kind: str, method: str) -> bool:
         """keystonemiddleware.auth_token.BaseAuthProtocol.validate_allowed_request."""
@@ -115,12 +122,14 @@ class _Handler(BaseHTTPRequestHandler):
         way = identity["methods"][0]
         credential: dict[str, Any] | None = None
         if way == "password" and identity["password"]["user"].get("password") != self.fake.password:
-            return self._answer(401, {"error": {"code": 401, "message": "wrong password", "title": "Unauthorized"}})
+            self._answer(401, {"error": {"code": 401, "message": "wrong password", "title": "Unauthorized"}})
+            return
         if way == "application_credential":
             said = identity["application_credential"]
             credential = self.fake.credentials.get(said.get("id", ""))
             if not credential or credential["secret"] != said["secret"]:
-                return self._answer(401, {"error": {"code": 401, "message": "no such", "title": "Unauthorized"}})
+                self._answer(401, {"error": {"code": 401, "message": "no such", "title": "Unauthorized"}})
+                return
         self.fake.logins += 1
         token = uuid.uuid4().hex
         self.fake.tokens[token] = {"rules": credential.get("access_rules") if credential else None}
@@ -145,28 +154,39 @@ class _Handler(BaseHTTPRequestHandler):
     def _identity(self, method: str, path: str, token: dict[str, Any]) -> None:
         match = re.fullmatch(r"/v3/users/u1/application_credentials(?:/(\w+))?", path)
         if path == "/v3/auth/projects":
-            return self._answer(200, {"projects": [{"id": "p1", "name": "one"}, {"id": "p2", "name": "two"}]})
+            self._answer(200, {"projects": [{"id": "p1", "name": "one"}, {"id": "p2", "name": "two"}]})
+            return
         if not match:
-            return self._answer(404, {})
+            self._answer(404, {})
+            return
         if method == "POST":
             made = {"id": uuid.uuid4().hex, "secret": "drawn by keystone", **self.body["application_credential"]}
             if not self.fake.knows_rules:
                 made.pop("access_rules", None)
             self.fake.credentials[made["id"]] = made
-            return self._answer(201, {"application_credential": made})
+            self._answer(201, {"application_credential": made})
+            return
         if method == "GET" and not match[1]:
-            return self._answer(200, {"application_credentials": list(self.fake.credentials.values())})
+            self._answer(200, {"application_credentials": list(self.fake.credentials.values())})
+            return
         if match[1] not in self.fake.credentials:
-            return self._answer(404, {})
+            self._answer(404, {})
+            return
         if method == "DELETE":
             del self.fake.credentials[match[1]]
-            return self._answer(204, None)
-        return self._answer(200, {"application_credential": self.fake.credentials[match[1]]})
+            self._answer(204, None)
+            return
+        self._answer(200, {"application_credential": self.fake.credentials[match[1]]})
+        return
 
     def _answer(self, code: int, body: Any, headers: dict[str, str] | None = None) -> None:
         data = b"" if body is None else json.dumps(body).encode()
         self.send_response(code)
-        for name, value in {"Content-Type": "application/json", "Content-Length": str(len(data)), **(headers or {})}.items():
+        for name, value in {
+            "Content-Type": "application/json",
+            "Content-Length": str(len(data)),
+            **(headers or {}),
+        }.items():
             self.send_header(name, value)
         self.end_headers()
         self.wfile.write(data)

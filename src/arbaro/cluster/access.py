@@ -32,7 +32,7 @@ def write_access(spec: CloudSpec, keeper: Keeper) -> None:
     password = keeper.identity()["keystone_admin_password"]
     clouds, secrets = entries(spec, password)
     with _locked():
-        _edit(_file("clouds.yaml"), lambda found: found.__setitem__(spec.cloud_name, clouds))
+        _edit(_file("clouds.yaml"), lambda found: found.__setitem__(spec.cloud_name, clouds | _marks(found, spec)))
         _edit(_file("secure.yaml"), lambda found: found.__setitem__(spec.cloud_name, secrets))
     write_private(openrc_file(keeper), openrc(spec, password))
 
@@ -55,8 +55,14 @@ def is_written(spec: CloudSpec, keeper: Keeper) -> bool:
     if not keeper.identity_file.exists():
         return False
     wanted = entries(spec, keeper.identity()["keystone_admin_password"])
-    found = tuple(_load(_file(name)).get("clouds", {}).get(spec.cloud_name) for name in ("clouds.yaml", "secure.yaml"))
-    return found == wanted and openrc_file(keeper).exists()
+    clouds, secure = (_load(_file(name)).get("clouds", {}) for name in ("clouds.yaml", "secure.yaml"))
+    found = ({**clouds.get(spec.cloud_name, {})}, secure.get(spec.cloud_name))
+    return found == (wanted[0] | _marks(clouds, spec), wanted[1]) and openrc_file(keeper).exists()
+
+
+def _marks(clouds: Any, spec: CloudSpec) -> dict[str, Any]:
+    """What `arbaro env mark` wrote into the cloud's entry; it stays."""
+    return {key: value for key, value in (clouds.get(spec.cloud_name) or {}).items() if key == "arbaro"}
 
 
 def entries(spec: CloudSpec, password: str) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -63,9 +63,20 @@ def take(environment: Environment, mode: str, project: str = "") -> Place:
     with keystone_errors(environment.name, entry["auth"].get("auth_url", "")):
         session = cloud_session(environment.cloud, entry, region=environment.os_region, project=project)
         made = _make(session, environment, entry, mode)
+        remember_projects(session, environment)
     path = view_file(environment, mode, project)
     clouds.replace(path, view_text(environment, entry, made, mode), private=True, keep_old=False)
     return Place(environment, mode, path, path, made.until, project)
+
+
+def remember_projects(session: "Session", environment: Environment) -> None:
+    """Keep the names of the projects that the user may enter, for completion."""
+    keystone = str(session.auth.get_endpoint(session, service_type="identity", interface="public"))  # type: ignore[union-attr]
+    reply = session.get(f"{_v3(keystone)}/auth/projects", raise_exc=False)
+    names = sorted(project["name"] for project in reply.json().get("projects", ())) if reply.ok else []
+    path = files.projects_dir() / environment.name.replace("/", "_")
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    path.write_text("".join(f"{name}\n" for name in names))
 
 
 def _make(session: "Session", environment: Environment, entry: Mapping[str, Any], mode: str) -> Made:
@@ -112,7 +123,7 @@ def _proven(made: Made, reply: Mapping[str, Any], environment: Environment, entr
 def _refuse_restricted(access: Any, environment: Environment) -> None:
     if access.application_credential_id:
         raise ArbaroError(
-            f"The credential of {environment.name} is an application credential, and such a one may not make others.",
+            f"The credential of {environment.name} is an application credential, and such a one makes no others.",
             hint=f"arbaro env use {environment.name} --{PLAIN} uses it as it is",
         )
 
@@ -136,7 +147,7 @@ def _v3(endpoint: str) -> str:
 
 
 def view_text(environment: Environment, entry: Mapping[str, Any], made: Made, mode: str) -> str:
-    """A clouds.yaml with this one cloud and the short-lived credential; its first line tells shells how long it lasts."""
+    """A clouds.yaml with this one cloud and the short-lived credential; its first line tells shells its end."""
     import io
 
     from ruamel.yaml import YAML

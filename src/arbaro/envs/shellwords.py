@@ -24,7 +24,7 @@ class NotPlain(Exception):
 
 @dataclass(frozen=True)
 class Command:
-    """Raw words, quotes still in them; where it starts; and what joins it to the command before (`&&`, `||`, `|` or "")."""
+    """Raw words, quotes still in them; where it starts; what joins it to the one before (`&&`, `||`, `|` or "")."""
 
     line: int
     words: tuple[str, ...]

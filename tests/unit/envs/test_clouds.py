@@ -101,7 +101,7 @@ def test_imports_all_or_nothing(home: Path, write: Write) -> None:
         book.take_over(book.arrivals(good, "taken"), kind=None, replace=False)
     assert names() == ["taken"]
     book.take_over(book.arrivals(good, None), kind=None, replace=False)
-    assert names() == ["taken", "prod-1"] and not find("prod-1", index.environments()).secret != "file"
+    assert names() == ["taken", "prod-1"] and find("prod-1", index.environments()).secret == "file"
 
 
 def test_a_colleagues_clouds_yaml_leaves_its_secrets_in_secure_yaml(home: Path) -> None:

@@ -9,12 +9,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from tests.fakes import keystone
+from tests.fakes.keystone import FakeKeystone
 
 from arbaro.envs import entering, guard, index, switch
 from arbaro.envs.environment import Environment
 from arbaro.errors import ArbaroError
-from tests.fakes import keystone
-from tests.fakes.keystone import FakeKeystone
 
 CLOUDS = """\
 cache: {{auth: true}}
@@ -115,8 +115,8 @@ def test_writing_wants_the_regions_name(fake: FakeKeystone, monkeypatch: pytest.
 def test_errors_name_the_environment_and_no_secret(write: Write) -> None:
     with keystone.running(password="another") as fake:
         write(CLOUDS.format(url=fake.url), SECURE)
-        with pytest.raises(ArbaroError, match="Keystone of prod-1 .* refused the login") as error:
+        with pytest.raises(ArbaroError, match=r"Keystone of prod-1 .* refused the login") as error:
             guard.take(environment(), switch.READ_ONLY)
         assert "right" not in str(error.value).replace("arbaro", "")
-    with pytest.raises(ArbaroError, match="Keystone of prod-1 .* cannot be reached"):
+    with pytest.raises(ArbaroError, match=r"Keystone of prod-1 .* cannot be reached"):
         guard.take(environment(), switch.READ_ONLY)

@@ -104,9 +104,13 @@ VALUES = st.text(st.characters(exclude_characters="\0\r", exclude_categories=["C
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.dictionaries(st.sampled_from(["OS_AUTH_URL", "OS_PASSWORD", "OS_USERNAME", "OS_SOME_THING", "OTHER"]), VALUES))
+@given(
+    st.dictionaries(st.sampled_from(["OS_AUTH_URL", "OS_PASSWORD", "OS_USERNAME", "OS_SOME_THING", "OTHER"]), VALUES)
+)
 def test_any_value_survives_the_way_through_clouds_yaml(values: dict[str, str]) -> None:
-    found = openrc.Openrc({"OS_AUTH_URL": "u", "OS_USERNAME": "me", "OS_PASSWORD": "p"} | {k: v or "v" for k, v in values.items()})
+    found = openrc.Openrc(
+        {"OS_AUTH_URL": "u", "OS_USERNAME": "me", "OS_PASSWORD": "p"} | {k: v or "v" for k, v in values.items()}
+    )
     entry, secret = translate.to_entries(found, "x")
     text = translate.to_openrc("x", {**entry, "auth": {**entry["auth"], **secret["auth"]}})
     assert openrc.parse(text, "x").exported == found.exported

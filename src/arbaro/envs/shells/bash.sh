@@ -42,7 +42,7 @@ __arbaro_names() {
     __arbaro_fresh 2>/dev/null
     local slug name rest
     while IFS=$'\x1f' read -r slug name rest; do
-        [[ -n $slug && $name == "$1"* ]] && COMPREPLY+=("$name")
+        if [[ -n $slug && $name == "$1"* ]]; then printf -v name %q "$name"; COMPREPLY+=("$name"); fi
     done < "$__arbaro_index"
 } 2>/dev/null
 

@@ -157,6 +157,7 @@ function __arbaro_token
     set -l file $__arbaro_tokens/(string replace -a / _ -- $ARBARO_ENV).until
     test -r $file; and read ends <$file
     set -gx ARBARO_ENV_UNTIL $ends
+    return 0
 end
 
 # fish has no clock of its own: the kernel's counter since boot, plus the time of boot, without starting a process.
