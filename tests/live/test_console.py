@@ -30,7 +30,7 @@ def browser(install: Callable[..., None], tmp_path: Path) -> Iterator[webdriver.
 
 
 def test_a_browser_sees_the_guests_login(cloud: Tool, browser: webdriver.Chrome, tmp_path: Path) -> None:
-    found = re.search(r"http\S+/vnc_auto.html\S+", cloud.arbaro("up", "test"))
+    found = re.search(r"http\S+/vnc_lite.html\S+", cloud.arbaro("up", "test"))
     assert found
     browser.get(found[0])
     picture, seen = tmp_path / "console.png", ""
