@@ -11,10 +11,8 @@ KEYS_BEGIN, KEYS_END = "-----BEGIN SSH HOST KEY KEYS-----", "-----END SSH HOST K
 def host_keys(console: str) -> list[str]:
     """The SSH host keys that a guest printed on its console, as `type base64`."""
     lines = [line.strip() for line in console.replace("\r", "").splitlines()]
-    if KEYS_BEGIN not in lines or KEYS_END not in lines:
-        return []
-    end = len(lines) - 1 - lines[::-1].index(KEYS_END)
-    begin = max(index for index, line in enumerate(lines[:end]) if line == KEYS_BEGIN)
+    end = max((index for index, line in enumerate(lines) if line == KEYS_END), default=0)
+    begin = max((index for index, line in enumerate(lines[:end]) if line == KEYS_BEGIN), default=end)
     return [" ".join(line.split()[:2]) for line in lines[begin + 1 : end] if line.startswith(("ssh-", "ecdsa-"))]
 
 

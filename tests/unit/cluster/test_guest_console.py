@@ -39,3 +39,10 @@ def test_a_guest_that_is_up_but_silent_points_to_the_network() -> None:
 def test_host_keys_are_read_from_the_console() -> None:
     assert host_keys(CONSOLE) == ["ssh-ed25519 AAAAC3Nza"]
     assert host_keys("nothing") == []
+
+
+def test_a_console_that_is_cut_off_has_no_keys_until_both_ends_are_there() -> None:
+    begin, key, end = CONSOLE.splitlines()[3:6]
+    assert host_keys(f"{key}\n{end}\n") == []
+    assert host_keys(f"{end}\n{begin}\n{key}\n") == []
+    assert host_keys(f"{end}\n{begin}\n{key}\n{end}\n{begin}\n") == ["ssh-ed25519 AAAAC3Nza"]
