@@ -3,7 +3,7 @@
 
 import click
 
-from arbaro.cli.options import DRY_RUN, JSON, VERBOSE, provider, run
+from arbaro.cli.options import DRY_RUN, JSON, VERBOSE, only_one_for_images, provider, run
 from arbaro.errors import EXIT_OK
 
 
@@ -44,13 +44,12 @@ def images_build(names: tuple[str, ...], release: str, verbose: bool) -> int:
     """
     from arbaro.cluster import guests, lifecycle, machine
     from arbaro.cluster.images import HostImages, clean_after_builds
-    from arbaro.locks import only_one
     from arbaro.releases import load_release
 
     provider()
     wanted = names or ("hosts", "tiny")
     recipes = [guests.guest(name) for name in wanted if name != "hosts"]
-    with only_one("images", wait=True):
+    with only_one_for_images():
         run("images", "prepare", lifecycle.prepare_machine, verbose=verbose)
         plan: lifecycle.Plan = [*(recipe.step() for recipe in recipes), clean_after_builds()]
         if "hosts" in wanted:
@@ -67,11 +66,10 @@ def images_prune(dry_run: bool) -> int:
     from arbaro.cluster import guests, machine
     from arbaro.cluster import images as room
     from arbaro.cluster.spec import NETWORK_DRIVERS
-    from arbaro.locks import only_one
     from arbaro.releases import list_releases, load_release
 
     provider()
-    with only_one("images", wait=True):
+    with only_one_for_images():
         host = machine.look_at_machine()
         current = [room.HostImages(load_release(r), n, host) for r in list_releases() for n in NETWORK_DRIVERS]
         keep = [name for one in current for name in (one.base, one.name("controller"), one.name("compute"))]

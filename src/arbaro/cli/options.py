@@ -3,6 +3,7 @@
 
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
 import click
@@ -46,6 +47,14 @@ def find_host(cloud: "Cloud", name: str) -> "Host":
         f"The cloud {cloud.spec.name} has no host {name!r}.",
         why=f"It has: {', '.join(h.name for h in cloud.spec.hosts)}.",
     )
+
+
+def only_one_for_images() -> AbstractContextManager[None]:
+    """Let nobody else build or remove images meanwhile; say so if we have to wait for them."""
+    from arbaro import output
+    from arbaro.locks import only_one
+
+    return only_one("images", wait=lambda: output.say("Waiting for another arbaro that works on images."))
 
 
 def run(

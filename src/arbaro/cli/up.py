@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from arbaro.cli.options import DRY_RUN, NAME, VERBOSE, provider, run
+from arbaro.cli.options import DRY_RUN, NAME, VERBOSE, only_one_for_images, provider, run
 from arbaro.errors import EXIT_OK, ArbaroError
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def up(dry_run: bool, verbose: bool, **wishes: Any) -> int:
         return EXIT_OK
     with only_one(wish.name):
         run(wish.name, "prepare", lifecycle.prepare_machine, verbose=verbose, dry_run=dry_run)
-        with only_one("images", wait=True):
+        with only_one_for_images():
             cloud = wanted_cloud(wish, podman)
             output.say(_describe(cloud))
             check_room(cloud)
