@@ -73,8 +73,7 @@ def images_prune(dry_run: bool) -> int:
         host = machine.look_at_machine()
         current = [room.HostImages(load_release(r), n, host) for r in list_releases() for n in NETWORK_DRIVERS]
         keep = [name for one in current for name in (one.base, one.name("controller"), one.name("compute"))]
-        removed = room.prune_images(keep, dry_run=dry_run)
-    removed += guests.prune_guests(dry_run=dry_run)
+        removed = [*room.prune_images(keep, dry_run=dry_run), *guests.prune_guests(dry_run=dry_run)]
     verb = "Would remove" if dry_run else "Removed"
     output.say("\n".join(f"{verb} {name}" for name in removed) or "Nothing to remove.")
     return EXIT_OK
