@@ -3,7 +3,7 @@
 
 import click
 
-from arbaro.cli.options import DRY_RUN, JSON, VERBOSE, only_one_for_images, provider, run
+from arbaro.cli.options import DRY_RUN, JSON, VERBOSE, announce_packages, only_one_for_images, provider, run
 from arbaro.errors import EXIT_OK
 
 
@@ -44,16 +44,19 @@ def images_build(names: tuple[str, ...], release: str, verbose: bool) -> int:
     """
     from arbaro.cluster import guests, lifecycle, machine
     from arbaro.cluster.images import HostImages, clean_after_builds
+    from arbaro.cluster.spec import NETWORK_DRIVERS
     from arbaro.releases import load_release
 
     provider()
     wanted = names or ("hosts", "tiny")
     recipes = [guests.guest(name) for name in wanted if name != "hosts"]
+    chosen = load_release(release)
+    announce_packages()
     with only_one_for_images():
         run("images", "prepare", lifecycle.prepare_machine, verbose=verbose)
         plan: lifecycle.Plan = [*(recipe.step() for recipe in recipes), clean_after_builds()]
         if "hosts" in wanted:
-            plan = [*HostImages(load_release(release), "linuxbridge", machine.look_at_machine()).steps(), *plan]
+            plan = [*HostImages(chosen, NETWORK_DRIVERS[0], machine.look_at_machine()).steps(), *plan]
         run("images", "build", lambda: plan, verbose=verbose)
     return EXIT_OK
 

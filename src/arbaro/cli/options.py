@@ -49,6 +49,17 @@ def find_host(cloud: "Cloud", name: str) -> "Host":
     )
 
 
+def announce_packages() -> bool:
+    """Name what will be installed, and why; say whether there is any."""
+    from arbaro import output
+    from arbaro.cluster import machine
+
+    missing = machine.missing_packages()
+    for package in missing:
+        output.say(f"  will install {package}: it {machine.PACKAGES[package]}")
+    return bool(missing)
+
+
 def only_one_for_images() -> AbstractContextManager[None]:
     """Let nobody else build or remove images meanwhile; say so if we have to wait for them."""
     from arbaro import output

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from arbaro.cli.options import DRY_RUN, NAME, VERBOSE, only_one_for_images, provider, run
+from arbaro.cli.options import DRY_RUN, NAME, VERBOSE, announce_packages, only_one_for_images, provider, run
 from arbaro.errors import EXIT_OK, ArbaroError
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def up(dry_run: bool, verbose: bool, **wishes: Any) -> int:
     # All other options are fields of a wish, by the same names.
     wish = Wish(**wishes)
     _check_wish(wish)
-    lacks_packages = _announce_packages()
+    lacks_packages = announce_packages()
     began = time.monotonic()
     if dry_run and lacks_packages:
         output.say("The rest of the plan can be looked at when these packages are installed.")
@@ -65,26 +65,18 @@ def up(dry_run: bool, verbose: bool, **wishes: Any) -> int:
 
 def _check_wish(wish: "Wish") -> None:
     """Refuse what no cloud can have, before anything is touched. Raises ArbaroError."""
-    from arbaro.cluster.spec import NETWORK_DRIVERS
+    from arbaro.cluster.spec import NETWORK_DRIVERS, check_computes
     from arbaro.releases import load_release
-    from arbaro.settings import check_name
+    from arbaro.settings import check_name, load_settings
 
     if wish.network not in (None, *NETWORK_DRIVERS):
         raise ArbaroError(f"There is no network driver {wish.network!r}.", why=f"Known: {', '.join(NETWORK_DRIVERS)}.")
     if wish.release:
         load_release(wish.release)
+    if wish.computes is not None:
+        check_computes(wish.computes)
     check_name(wish.name)
-
-
-def _announce_packages() -> bool:
-    """Name what will be installed, and why; say whether there is any."""
-    from arbaro import output
-    from arbaro.cluster import machine
-
-    missing = machine.missing_packages()
-    for package in missing:
-        output.say(f"  will install {package}: it {machine.PACKAGES[package]}")
-    return bool(missing)
+    load_settings()
 
 
 def _describe(cloud: "Cloud") -> str:

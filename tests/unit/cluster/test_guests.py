@@ -8,9 +8,7 @@ import pytest
 from arbaro.cluster import guests
 
 
-def test_old_builds_and_scratch_go_and_the_current_build_stays(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_old_builds_and_scratch_go_and_the_current_build_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(guests, "cache_dir", lambda: tmp_path)
     current = guests.Guest("tiny").directory
     for path in (current, current.with_name("tiny-000000000000"), current.with_name(".new-killed")):
