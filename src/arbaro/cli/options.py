@@ -85,13 +85,14 @@ def run(
     log = log_file(name, verb)
     with shell.log_to(log, echo=verbose):
         try:
-            steps = plan()
-            if dry_run:
-                for step in flatten(steps):
-                    output.say(f"  {'would do' if step.needed() else 'done before'}: {step.title}")
-                return {}
-            with cloud_errors(), output.Progress(steps).shown() as progress:
-                run_plan(steps, progress)
+            with cloud_errors(f"arbaro status {name}"):
+                steps = plan()
+                if dry_run:
+                    for step in flatten(steps):
+                        output.say(f"  {'would do' if step.needed() else 'done before'}: {step.title}")
+                    return {}
+                with output.Progress(steps).shown() as progress:
+                    run_plan(steps, progress)
         except ArbaroError as error:
             output.print_error(error, log=log)
             sys.exit(EXIT_FAILURE)

@@ -38,6 +38,7 @@ def up(dry_run: bool, verbose: bool, **wishes: Any) -> int:
     from arbaro.cluster import lifecycle
     from arbaro.cluster.cloud import Wish, check_room, wanted_cloud
     from arbaro.locks import only_one
+    from arbaro.openstack import cloud_errors
 
     podman = provider()
     # All other options are fields of a wish, by the same names.
@@ -49,17 +50,18 @@ def up(dry_run: bool, verbose: bool, **wishes: Any) -> int:
         output.say("The rest of the plan can be looked at when these packages are installed.")
         return EXIT_OK
     with only_one(wish.name):
-        run(wish.name, "prepare", lifecycle.prepare_machine, verbose=verbose, dry_run=dry_run)
+        times = run(wish.name, "prepare", lifecycle.prepare_machine, verbose=verbose, dry_run=dry_run)
         with only_one_for_images():
             cloud = wanted_cloud(wish, podman)
             output.say(_describe(cloud))
             check_room(cloud)
-            times = run(wish.name, "ground", lambda: lifecycle.lay_ground(cloud), verbose=verbose, dry_run=dry_run)
+            times |= run(wish.name, "ground", lambda: lifecycle.lay_ground(cloud), verbose=verbose, dry_run=dry_run)
         times |= run(wish.name, "up", lambda: lifecycle.up(cloud), verbose=verbose, dry_run=dry_run)
         if not dry_run:
-            _say_what_the_script_printed(cloud, times)
-            _say_times(times, time.monotonic() - began)
-            _say_next(cloud)
+            with cloud_errors(f"arbaro status {wish.name}"):
+                _say_what_the_script_printed(cloud, times)
+                _say_times(times, time.monotonic() - began)
+                _say_next(cloud)
     return EXIT_OK
 
 

@@ -90,7 +90,7 @@ def api_state(spec: CloudSpec, port: int) -> str:
 def heartbeats(spec: CloudSpec, keeper: Keeper) -> list[Service]:
     """Ask nova and neutron which of their services and agents report."""
     connection = connect(auth_url(spec), keeper.identity()["keystone_admin_password"], region=REGION)
-    with cloud_errors():
+    with cloud_errors(f"arbaro status {spec.name}"):
         services = [Service(s.binary, s.host, _up(s.state == "up")) for s in connection.compute.services()]
         agents = [Service(a.binary, a.host, _up(a.is_alive)) for a in connection.network.agents()]
         known = connection.compute.hypervisors(details=True)
