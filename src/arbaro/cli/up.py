@@ -94,10 +94,12 @@ def _describe(cloud: "Cloud") -> str:
 
 def _say_what_the_script_printed(cloud: "Cloud", times: dict[str, float]) -> None:
     from arbaro import output
+    from arbaro.cluster.proof import SERVER
 
     output.say(f"\nThe script in your first server printed:\n{cloud.proof.output().rstrip()}\n")
     if cloud.script and "Create a server with your script" not in times:
-        output.warn("Your script was not run: first-vm was there before. Delete it, then run the same command.")
+        output.warn(f"Your script was not run: {SERVER} was there before. Delete it, then run the same command:")
+        output.warn(f"  {cloud.proof.client()} server delete {SERVER}")
 
 
 def _say_times(times: dict[str, float], total: float) -> None:
@@ -113,10 +115,9 @@ def _say_next(cloud: "Cloud") -> None:
     from arbaro import output
     from arbaro.cluster import access
     from arbaro.cluster.proof import SERVER
-    from arbaro.settings import openstack_command
 
     output.say("What to type next:")
-    output.say(f"  {openstack_command()} --os-cloud {cloud.spec.cloud_name} server list")
+    output.say(f"  {cloud.proof.client()} server list")
     output.say(f"  {cloud.proof.ssh_line()}")
     output.say(
         f"  . {access.openrc_file(cloud.keeper)}          # the same cloud for tools that know only the environment"
