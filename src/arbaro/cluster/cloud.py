@@ -70,14 +70,15 @@ class Cloud:
         return playbooks.inventory(self.spec.hosts, str(self.spec.public_address), variables, self.keeper)
 
     @property
-    def grows(self) -> bool:
-        """Say whether hosts join others that were there before."""
-        return self.lacks_hosts and any(self.state_of(host) == "running" for host in self.spec.hosts)
+    def made_hosts(self) -> list[Host]:
+        """The hosts that have run; each other one has still to be made from an image, be it half made."""
+        found = {state.name for state in self.provider.list_hosts(self.spec.name) if state.state != "created"}
+        return [host for host in self.spec.hosts if host.name in found]
 
     @property
     def lacks_hosts(self) -> bool:
         """Say whether a host has still to be made from an image."""
-        return any(self.state_of(host) in ("missing", "created") for host in self.spec.hosts)
+        return self.made_hosts != self.spec.hosts
 
     def state_of(self, host: Host) -> str:
         """What the provider says of one host: missing, created, running or exited."""

@@ -3,10 +3,10 @@
 
 import contextlib
 
-from arbaro import shell
 from arbaro.cluster import access, identity, machine, playbooks
 from arbaro.cluster.cloud import Cloud
 from arbaro.cluster.images import clean_after_builds
+from arbaro.cluster.names import name_hosts
 from arbaro.cluster.providers import Provider
 from arbaro.cluster.waits import in_cloud, wait_for_controller, wait_for_services
 from arbaro.hosts import COMPUTE, Host
@@ -52,9 +52,9 @@ def up(cloud: Cloud) -> Plan:
         _start_host(cloud, spec.controller),
         wait_for_controller(cloud),
         [_start_host(cloud, host) for host in computes],
-        *([_name_hosts(cloud)] if cloud.grows else []),
         [
             wait_for_services(cloud),
+            name_hosts(cloud),
             in_cloud(cloud, Step("Upload the guest image", ground.image_is_missing, ground.upload_image, 3)),
             in_cloud(cloud, Step("Make flavour, network, keypair", ground.is_incomplete, ground.prepare, 4)),
         ],
@@ -126,21 +126,6 @@ def _stop_host(cloud: Cloud, host: Host) -> Step:
         lambda _: cloud.provider.stop_host(cloud.spec.name, host.name),
         8,
     )
-
-
-def _name_hosts(cloud: Cloud) -> Step:
-    """Hosts that were there before new ones came learn their names."""
-    wanted = playbooks.host_entries(cloud.spec.hosts).decode()
-
-    def strangers() -> list[Host]:
-        found = {host: shell.run_on(host, cloud.keeper.ssh(host), ["cat", "/etc/hosts"]) for host in cloud.spec.hosts}
-        return [host for host, text in found.items() if text != wanted]
-
-    def apply(_: Note) -> None:
-        for host in strangers():
-            shell.run_on(host, cloud.keeper.ssh(host), ["tee", "/etc/hosts"], stdin=wanted)
-
-    return Step("Tell all hosts each other's names", lambda: bool(strangers()), apply)
 
 
 def _is_prepared(cloud: Cloud) -> bool:
