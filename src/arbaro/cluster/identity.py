@@ -13,6 +13,7 @@ from ipaddress import IPv4Address
 from pathlib import Path
 
 from arbaro import shell
+from arbaro.errors import ArbaroError
 from arbaro.hosts import COMPUTE, Host
 from arbaro.settings import clouds_dir
 
@@ -105,7 +106,13 @@ class Keeper:
         write_private(self.known_hosts, "".join(pinned))
 
     def identity(self) -> Identity:
-        """Read the cloud's secrets."""
+        """Read the cloud's secrets. Raises ArbaroError when they are not there."""
+        if not self.identity_file.exists():
+            raise ArbaroError(
+                f"The secrets of the cloud {self.name} are not in {self.directory}.",
+                why="Somebody with another home made it, or they were deleted.",
+                hint=f"Work with that home; or take the cloud away, which needs no secrets: arbaro down {self.name}",
+            )
         found: Identity = json.loads(self.identity_file.read_text())
         return found
 

@@ -9,6 +9,7 @@ from arbaro.cluster.images import clean_after_builds
 from arbaro.cluster.names import name_hosts
 from arbaro.cluster.providers import Provider
 from arbaro.cluster.waits import in_cloud, wait_for_controller, wait_for_services
+from arbaro.errors import ArbaroError
 from arbaro.hosts import COMPUTE, Host
 from arbaro.steps import Note, Step
 
@@ -70,7 +71,13 @@ def stop(cloud: Cloud) -> Plan:
 
 
 def start(cloud: Cloud) -> Plan:
-    """Switch the hosts on again; nova brings back the servers that were running."""
+    """Switch the hosts on again; nova brings back the servers that were running.
+
+    Raises ArbaroError when some have still to be made.
+    """
+    if cloud.lacks_hosts:
+        name = cloud.spec.name
+        raise ArbaroError(f"The cloud {name} is not whole: hosts have still to be made.", hint=f"arbaro up {name}")
     computes = [host for host in cloud.spec.hosts if host.is_a(COMPUTE)]
     return [
         *prepare_machine(),
@@ -134,6 +141,9 @@ def _is_prepared(cloud: Cloud) -> bool:
 
 
 def _prepare(cloud: Cloud) -> None:
+    if cloud.made_hosts:
+        # New secrets would open none of them: without the old ones there is no way in.
+        cloud.keeper.identity()
     cloud.keeper.prepare(cloud.spec.public_address, cloud.spec.hosts)
 
 
