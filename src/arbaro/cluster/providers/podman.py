@@ -8,6 +8,7 @@ arbaro-NAME-HOST. Why these flags: docs/decisions/0002-system-containers.md.
 import json
 import os
 import resource
+import shutil
 from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any
@@ -213,7 +214,8 @@ def _create_network(name: str, subnet: IPv4Network, labels: dict[str, str]) -> N
 
 
 def _podman_json(*arguments: str) -> list[dict[str, Any]]:
-    found = json.loads(shell.run(["podman", *arguments]) or "[]")
+    # Before the first `up` there may be no podman; then there is nothing of it either.
+    found = json.loads(shell.run(["podman", *arguments]) or "[]") if shutil.which("podman") else []
     return found or []
 
 
