@@ -16,7 +16,25 @@ if TYPE_CHECKING:
     from arbaro.hosts import Host
     from arbaro.steps import Step
 
-NAME = click.argument("name", default="default", shell_complete=lambda *_: _complete_clouds())
+
+def complete_clouds(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+    """The names of clouds that begin like this, for the shell; where nothing can be looked at, none."""
+    try:
+        return [spec.name for spec in provider().list_clouds() if spec.name.startswith(incomplete)]
+    except ArbaroError:
+        return []
+
+
+def complete_hosts(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+    """The names of hosts of the cloud that was typed before."""
+    try:
+        cloud = provider().find_cloud(context.params["name"])
+    except ArbaroError:
+        return []
+    return [host.name for host in cloud.hosts if host.name.startswith(incomplete)] if cloud else []
+
+
+NAME = click.argument("name", default="default", shell_complete=complete_clouds)
 VERBOSE = click.option("-v", "--verbose", is_flag=True, help="Show all that is logged.")
 JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON for other programs.")
 DRY_RUN = click.option("-n", "--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
@@ -97,12 +115,3 @@ def run(
             output.print_error(error, log=log)
             sys.exit(EXIT_FAILURE)
     return progress.times
-
-
-def _complete_clouds() -> list[str]:
-    from arbaro.cluster.providers.podman import Podman
-
-    try:
-        return [spec.name for spec in Podman().list_clouds()]
-    except ArbaroError:
-        return []
