@@ -49,7 +49,7 @@ def up(dry_run: bool, verbose: bool, **wishes: Any) -> int:
     if dry_run and lacks_packages:
         output.say("The rest of the plan can be looked at when these packages are installed.")
         return EXIT_OK
-    with only_one(wish.name):
+    with only_one(wish.name, last=dry_run):
         times = run(wish.name, "prepare", lifecycle.prepare_machine, verbose=verbose, dry_run=dry_run)
         with only_one_for_images():
             cloud = wanted_cloud(wish, podman)
@@ -87,8 +87,8 @@ def _describe(cloud: "Cloud") -> str:
     spec, host = cloud.spec, look_at_machine()
     kind = "KVM" if host.virt_type == "kvm" else "QEMU without KVM"
     return (
-        f"Cloud {spec.name}: OpenStack {spec.release.capitalize()}, 1 controller and {spec.computes} computes "
-        f"on {spec.underlay}, guests by {kind} ({host.virt_reason})."
+        f"Cloud {spec.name}: OpenStack {spec.release.capitalize()}, 1 controller and "
+        f"{spec.computes} compute{'s' if spec.computes > 1 else ''} on {spec.underlay}, guests by {kind} ({host.virt_reason})."
     )
 
 

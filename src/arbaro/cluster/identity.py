@@ -93,11 +93,12 @@ class Keeper:
         return self.directory / "known_hosts"
 
     def prepare(self, public_address: IPv4Address | str, hosts: Iterable[Host]) -> None:
-        """Make what is missing; what is there stays."""
+        """Make what is missing; what is there stays, but for an address that a cloud before this one had."""
         self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-        if not self.identity_file.exists():
-            write_private(self.identity_file, json.dumps(new_identity(public_address), indent=1))
-        write_private(self.compute_identity_file, json.dumps(part_for_compute(self.identity()), indent=1))
+        drawn = self.identity() if self.identity_file.exists() else new_identity(public_address)
+        identity = drawn | {"public_address": str(public_address)}
+        write_private(self.identity_file, json.dumps(identity, indent=1))
+        write_private(self.compute_identity_file, json.dumps(part_for_compute(identity), indent=1))
         self._make_key(self.key, f"arbaro-{self.name}")
         hosts = list(hosts)
         for host in hosts:

@@ -32,7 +32,7 @@ def lay_ground(cloud: Cloud) -> Plan:
         clean_after_builds(),
         Step(
             "Make the networks",
-            lambda: cloud.provider.find_cloud(spec.name) is None,
+            lambda: cloud.provider.networks_are_missing(spec),
             lambda _: cloud.provider.create_networks(spec),
         ),
     ]
@@ -137,7 +137,8 @@ def _stop_host(cloud: Cloud, host: Host) -> Step:
 
 def _is_prepared(cloud: Cloud) -> bool:
     known = cloud.keeper.known_hosts
-    return known.exists() and len(known.read_text().splitlines()) == len(cloud.spec.hosts)
+    pinned = [line.split()[0] for line in known.read_text().splitlines()] if known.exists() else []
+    return pinned == [str(host.address) for host in cloud.spec.hosts]
 
 
 def _prepare(cloud: Cloud) -> None:

@@ -70,6 +70,11 @@ class Podman:
         }
         return sorted(routed | given)
 
+    def networks_are_missing(self, spec: CloudSpec) -> bool:
+        """Say whether one of the two is not there."""
+        names = (_network(spec.name), f"{_network(spec.name)}-provider")
+        return not all(shell.succeeds(["podman", "network", "exists", name]) for name in names)
+
     def create_networks(self, spec: CloudSpec) -> None:
         """Make the provider network first: the other one carries the spec, so it is there only when both are."""
         labels = {LABEL: spec.name}
