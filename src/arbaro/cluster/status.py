@@ -94,7 +94,7 @@ def heartbeats(spec: CloudSpec, keeper: Keeper) -> list[Service]:
     with cloud_errors(f"arbaro status {spec.name}"):
         services = [Service(s.binary, s.host, _up(s.state == "up")) for s in connection.compute.services()]
         agents = [Service(a.binary, a.host, _up(a.is_alive)) for a in connection.network.agents()]
-        known = connection.compute.hypervisors(details=True)
+        known = connection.compute.hypervisors()
         hypervisors = [Service("hypervisor", h.name, _up(h.state == "up")) for h in known]
     return [*services, *agents, *hypervisors]
 
