@@ -88,7 +88,8 @@ def _describe(cloud: "Cloud") -> str:
     kind = "KVM" if host.virt_type == "kvm" else "QEMU without KVM"
     return (
         f"Cloud {spec.name}: OpenStack {spec.release.capitalize()}, 1 controller and "
-        f"{spec.computes} compute{'s' if spec.computes > 1 else ''} on {spec.underlay}, guests by {kind} ({host.virt_reason})."
+        f"{spec.computes} compute{'s' if spec.computes > 1 else ''} on {spec.underlay}, "
+        f"guests by {kind} ({host.virt_reason})."
     )
 
 
