@@ -4,8 +4,6 @@
 import time
 from collections.abc import Callable
 
-import pytest
-
 from .conftest import Tool
 
 

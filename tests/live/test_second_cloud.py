@@ -6,8 +6,6 @@ import signal
 import subprocess
 import time
 
-import pytest
-
 from .conftest import ROOT, Tool
 
 LOOKS = {
