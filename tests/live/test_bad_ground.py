@@ -16,7 +16,9 @@ def up_with(tool: Tool, apt_options: str, tmp_path: Path, *environment: str) -> 
     printed = tool.run(["env", f"APT_CONFIG={options}", *environment, str(ROOT / "arbaro"), "up", "broken"], code=2)
     assert "Traceback" not in printed
     assert "broken" not in tool.arbaro("ls")
-    assert "arbaro-build" not in tool.run(["sh", "-c", "podman ps --all; podman network ls; find /dev/shm ~/.cache/arbaro -type f"])
+    assert "arbaro-build" not in tool.run(
+        ["sh", "-c", "podman ps --all; podman network ls; find /dev/shm ~/.cache/arbaro -type f"]
+    )
     return printed
 
 

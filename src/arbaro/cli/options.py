@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the commands share: options, the cloud or host that a name means, and running a plan."""
 
+import os
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
@@ -34,7 +35,7 @@ def complete_hosts(context: click.Context, parameter: click.Parameter, incomplet
     return [host.name for host in cloud.hosts if host.name.startswith(incomplete)] if cloud else []
 
 
-NAME = click.argument("name", default="default", shell_complete=complete_clouds)
+NAME = click.argument("name", default="default", envvar="ARBARO_CLOUD", shell_complete=complete_clouds)
 VERBOSE = click.option("-v", "--verbose", is_flag=True, help="Show all that is logged.")
 JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON for other programs.")
 DRY_RUN = click.option("-n", "--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
@@ -53,7 +54,14 @@ def find_cloud(name: str) -> "Cloud":
     """The cloud of this name. Raises ArbaroError that lists those there are."""
     from arbaro.cluster.cloud import existing_cloud
 
-    return existing_cloud(name, provider())
+    return reached_directly(existing_cloud(name, provider()))
+
+
+def reached_directly(cloud: "Cloud") -> "Cloud":
+    """The same cloud, for whose addresses this process and its children ask no proxy."""
+    for variable in ("no_proxy", "NO_PROXY"):
+        os.environ[variable] = ",".join(filter(None, (os.environ.get(variable), str(cloud.spec.public_address))))
+    return cloud
 
 
 def find_host(cloud: "Cloud", name: str) -> "Host":

@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from arbaro.cli.options import DRY_RUN, NAME, VERBOSE, announce_packages, only_one_for_images, provider, run
+from arbaro.cli.options import (
+    DRY_RUN,
+    NAME,
+    VERBOSE,
+    announce_packages,
+    only_one_for_images,
+    provider,
+    reached_directly,
+    run,
+)
 from arbaro.errors import EXIT_OK, ArbaroError
 
 if TYPE_CHECKING:
@@ -52,14 +61,14 @@ def up(dry_run: bool, verbose: bool, **wishes: Any) -> int:
     with only_one(wish.name, last=dry_run):
         times = run(wish.name, "prepare", lifecycle.prepare_machine, verbose=verbose, dry_run=dry_run)
         with only_one_for_images():
-            cloud = wanted_cloud(wish, podman)
+            cloud = reached_directly(wanted_cloud(wish, podman))
             output.say(_describe(cloud))
             check_room(cloud)
             times |= run(wish.name, "ground", lambda: lifecycle.lay_ground(cloud), verbose=verbose, dry_run=dry_run)
         times |= run(wish.name, "up", lambda: lifecycle.up(cloud), verbose=verbose, dry_run=dry_run)
         if not dry_run:
             with cloud_errors(f"arbaro status {wish.name}"):
-                _say_what_the_script_printed(cloud, times)
+                _say_what_the_script_printed(cloud)
                 _say_times(times, time.monotonic() - began)
                 _say_next(cloud)
     return EXIT_OK
@@ -93,12 +102,12 @@ def _describe(cloud: "Cloud") -> str:
     )
 
 
-def _say_what_the_script_printed(cloud: "Cloud", times: dict[str, float]) -> None:
+def _say_what_the_script_printed(cloud: "Cloud") -> None:
     from arbaro import output
     from arbaro.cluster.proof import SERVER
 
     output.say(f"\nThe script in your first server printed:\n{cloud.proof.output().rstrip()}\n")
-    if cloud.script and "Create a server with your script" not in times:
+    if cloud.proof.has_another_script():
         output.warn(f"Your script was not run: {SERVER} was there before. Delete it, then run the same command:")
         output.warn(f"  {cloud.proof.client()} server delete {SERVER}")
 

@@ -87,8 +87,10 @@ def openrc(spec: CloudSpec, password: str) -> str:
         "OS_REGION_NAME": REGION,
         "OS_IDENTITY_API_VERSION": "3",
     }
-    return f"# {spec.cloud_name}, written by arbaro\nunset OS_CLOUD\n" + "".join(
-        f"export {k}={v}\n" for k, v in values.items()
+    return (
+        f"# {spec.cloud_name}, written by arbaro\nunset OS_CLOUD\n"
+        + "".join(f"export {k}={v}\n" for k, v in values.items())
+        + f'export no_proxy="${{no_proxy:+$no_proxy,}}{spec.public_address}"\n'
     )
 
 

@@ -112,7 +112,7 @@ class HostImages:
                 error.hint = "See that `apt-get update` works here (mirror, proxy), then run the same command again."
                 raise
             note("importing")
-            command = ["podman", "import", "--change", f"LABEL {LABEL}=base", tarball, self.base]
+            command: list[str | Path] = ["podman", "import", "--change", f"LABEL {LABEL}=base", tarball, self.base]
             shell.run(command, env={"TMPDIR": str(scratch)}, timeout=300)
 
     def _bake(self, role: str, note: Note) -> None:

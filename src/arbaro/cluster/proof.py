@@ -2,6 +2,7 @@
 """The proof that a cloud works: a server made by the real client ran the script and is reached from this machine."""
 
 import sys
+from base64 import b64encode
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,12 @@ class Proof:
         """Say whether there is no first server that is up; one in ERROR does not count."""
         server = self._server()
         return server is None or server.status != "ACTIVE"
+
+    def has_another_script(self) -> bool:
+        """Say whether the server was made with another script than the one that is asked for now."""
+        if self.script is None:
+            return False
+        return bool(self._server().user_data != b64encode(self.script.read_bytes()).decode())
 
     def create_server(self, note: Note) -> None:
         """Create the server with the real client, and wait until nova calls it ACTIVE."""
