@@ -216,8 +216,8 @@ def _builds_are_left() -> bool:
     """Say whether a build, be it a killed one, has left its host or its network behind."""
     return (
         bool(_builds())
-        or any(place.exists() for place in _scratches())
         or shell.succeeds(["podman", "network", "exists", BUILD_NETWORK])
+        or any(place.exists() for place in _scratches())
     )
 
 
