@@ -62,7 +62,7 @@ def main() -> None:
     timed("down", "bench")
     for _ in range(1 if arguments.cold else arguments.runs):
         if arguments.cold:
-            subprocess.run(["sh", "-c", "podman rmi --all >/dev/null 2>&1"])
+            subprocess.run(["sh", "-c", "podman rmi --force $(podman images --quiet --filter label=arbaro.image)"])
             shutil.rmtree(Path.home() / ".cache/arbaro", ignore_errors=True)
         took, output = timed("up", "bench")
         for name, value in {**phases(output), "**`arbaro up`, in all**": took}.items():

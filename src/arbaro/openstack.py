@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The one place where connections to clouds are opened."""
 
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
@@ -53,14 +54,14 @@ def connect(auth_url: str, password: str, *, region: str = "RegionOne") -> "Conn
 
 
 @contextmanager
-def cloud_errors() -> Iterator[None]:
+def cloud_errors(hint: str) -> Iterator[None]:
     """Turn what the SDK raises in this block into ArbaroError, with the cloud's own words as the cause."""
     try:
         yield
     except ArbaroError:
         raise
     except _sdk_errors() as error:
-        raise ArbaroError("OpenStack refused a request.", why=str(error), hint="arbaro status") from error
+        raise ArbaroError("OpenStack refused a request, or did not answer.", why=str(error), hint=hint) from error
 
 
 def cloud_session(cloud: str, entry: Mapping[str, Any], *, region: str = "", project: str = "") -> "Session":
@@ -102,7 +103,9 @@ def keystone_errors(name: str, auth_url: str) -> Iterator[None]:
 
 
 def _sdk_errors() -> tuple[type[Exception], ...]:
-    # Asked for only when something was raised: importing the SDK takes a second.
+    # Importing the SDK takes a second; where nobody has done it, it has raised nothing.
+    if "openstack" not in sys.modules:
+        return ()
     from keystoneauth1.exceptions import ClientException
     from openstack.exceptions import SDKException
 

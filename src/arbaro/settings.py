@@ -69,8 +69,13 @@ def files_dir() -> Path:
 
 def check_name(name: str) -> str:
     """Return the cloud's name if it can be one; it becomes part of container and network names."""
-    if name == "build":
-        raise ArbaroError("A cloud cannot be called 'build': the hosts of image builds are.", hint="arbaro up my-cloud")
+    if name in ("build", "images"):
+        raise ArbaroError(f"A cloud cannot be called {name!r}: image builds use that name.", hint="arbaro up my-cloud")
+    if name.endswith("-provider"):
+        raise ArbaroError(
+            f"A cloud cannot be called {name!r}: a network of the cloud {name.removesuffix('-provider')!r} is.",
+            hint="arbaro up my-cloud",
+        )
     if not NAME_PATTERN.fullmatch(name):
         raise ArbaroError(
             f"{name!r} cannot be a cloud's name.",

@@ -28,6 +28,10 @@ class Tool:
         text = self.run([client, "--os-cloud", cloud or f"arbaro-{self.name}", *words, "-f", "json"], timeout=180)
         return json.loads(text)
 
+    def client(self, *words: str) -> str:
+        """Run the real client as a person does, for what it prints; whether it succeeds shows in that."""
+        return self.run([str(ROOT / ".venv/bin/openstack"), "--os-cloud", f"arbaro-{self.name}", *words], code=None)
+
     def status(self, name: str | None = None) -> dict[str, Any]:
         """Read `arbaro status --json`, whatever it says."""
         found: dict[str, Any] = json.loads(self.arbaro("status", name or self.name, "--json", code=None))

@@ -17,7 +17,7 @@ PRIVATE = Path.home() / ".local/share/arbaro/clouds/test"
 
 def test_up_shows_the_scripts_output_and_what_to_type_next(first_up: str) -> None:
     assert "Hello from first-vm" in first_up
-    for said in ("--os-cloud arbaro-test", "ssh -i ", "openrc", "vnc_auto.html", "Times:"):
+    for said in ("--os-cloud arbaro-test", "ssh -i ", "openrc", "vnc_lite.html", "Times:"):
         assert said in first_up
 
 

@@ -4,8 +4,6 @@
 import time
 from collections.abc import Callable
 
-import pytest
-
 from .conftest import Tool
 
 
@@ -20,7 +18,6 @@ def is_well(cloud: Tool) -> bool:
     return bool(cloud.status()["healthy"])
 
 
-@pytest.mark.soak
 def test_services_killed_with_9_come_back_with_all_they_had(cloud: Tool) -> None:
     cloud.openstack("keypair", "create", "--type", "ssh", "survivor", "--public-key", str_key(cloud))
     for service in ("mariadb", "rabbitmq-server", "nova-conductor", "neutron-server"):
@@ -29,7 +26,6 @@ def test_services_killed_with_9_come_back_with_all_they_had(cloud: Tool) -> None
     assert "survivor" in [key["Name"] for key in cloud.openstack("keypair", "list")]
 
 
-@pytest.mark.soak
 def test_a_controller_killed_with_9_comes_back_with_all_it_had(cloud: Tool) -> None:
     cloud.openstack("flavor", "create", "--ram", "64", "--disk", "1", "survivor")
     cloud.run(["podman", "kill", "arbaro-test-controller"])
@@ -39,7 +35,6 @@ def test_a_controller_killed_with_9_comes_back_with_all_it_had(cloud: Tool) -> N
     assert "survivor" in [flavor["Name"] for flavor in cloud.openstack("flavor", "list")]
 
 
-@pytest.mark.soak
 def test_stop_and_start_bring_the_server_back(cloud: Tool) -> None:
     cloud.arbaro("stop", "test")
     states = {item["state"] for item in cloud.status()["items"] if item["kind"] == "host"}

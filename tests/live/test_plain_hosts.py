@@ -37,7 +37,6 @@ def plain_hosts(cloud: Tool) -> Iterator[Cloud]:
     cloud.arbaro("start", "test")
 
 
-@pytest.mark.soak
 def test_site_yml_makes_the_same_cloud(cloud: Tool, plain_hosts: Cloud, tmp_path: Path) -> None:
     first = play(cloud, "site.yml", tmp_path, name=NAME)
     assert all(facts["changed"] > 10 for facts in first.values())

@@ -6,8 +6,6 @@ import signal
 import subprocess
 import time
 
-import pytest
-
 from .conftest import ROOT, Tool
 
 LOOKS = {
@@ -27,7 +25,6 @@ def look_around(tool: Tool) -> dict[str, str]:
     return {what: tool.run(["bash", "-c", command], code=None) for what, command in LOOKS.items()}
 
 
-@pytest.mark.soak
 def test_killed_then_gone_on_with_then_gone_without_a_trace(cloud: Tool) -> None:
     before = look_around(cloud)
     for seconds in (3, 6, 12, 30):

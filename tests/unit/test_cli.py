@@ -3,6 +3,13 @@
 
 import subprocess
 import sys
+from ipaddress import IPv4Network
+
+import pytest
+from click.shell_completion import ShellComplete
+
+from arbaro.cli import cli, options
+from arbaro.cluster.spec import CloudSpec
 
 SLOW = ("rich", "ansible", "openstack", "yaml", "arbaro.cluster", "arbaro.output")
 
@@ -11,3 +18,28 @@ def test_help_imports_no_room_and_no_big_library() -> None:
     program = "import sys, arbaro.cli; print(*sys.modules)"
     modules = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
     assert [name for name in SLOW if name in modules] == []
+
+
+@pytest.mark.parametrize(
+    ("words", "incomplete", "offered"),
+    [
+        (["status"], "", ["default", "lab"]),
+        (["status"], "l", ["lab"]),
+        (["ssh", "lab"], "", ["controller", "compute1", "compute2"]),
+        (["logs", "lab"], "comp", ["compute1", "compute2"]),
+        (["ssh", "nosuch"], "", []),
+    ],
+)
+def test_the_shell_completes_clouds_and_hosts(
+    monkeypatch: pytest.MonkeyPatch, words: list[str], incomplete: str, offered: list[str]
+) -> None:
+    networks = IPv4Network("198.18.0.0/24"), IPv4Network("198.18.1.0/24")
+    clouds = {name: CloudSpec(name, "zed", 2, "linuxbridge", *networks) for name in ("default", "lab")}
+
+    class Clouds:
+        find_cloud = staticmethod(clouds.get)
+        list_clouds = staticmethod(lambda: list(clouds.values()))
+
+    monkeypatch.setattr(options, "provider", Clouds)
+    found = ShellComplete(cli, {}, "arbaro", "_ARBARO_COMPLETE").get_completions(words, incomplete)
+    assert [item.value for item in found] == offered

@@ -41,9 +41,10 @@ def test_bad_names_are_refused(name: str) -> None:
         settings.check_name(name)
 
 
-def test_the_name_of_image_builds_is_refused() -> None:
-    with pytest.raises(ArbaroError, match="image builds"):
-        settings.check_name("build")
+@pytest.mark.parametrize(("name", "taken_by"), [("build", "image"), ("images", "image"), ("lab-provider", "'lab'")])
+def test_names_that_are_taken_are_refused(name: str, taken_by: str) -> None:
+    with pytest.raises(ArbaroError, match=taken_by):
+        settings.check_name(name)
 
 
 def test_good_names_pass() -> None:

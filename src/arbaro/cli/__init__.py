@@ -26,8 +26,6 @@ def main() -> None:
     except (KeyboardInterrupt, click.Abort):
         click.echo("\nInterrupted. Run the same command again: it goes on from where it was.", err=True)
         code = EXIT_FAILURE
-    except BrokenPipeError:
-        code = EXIT_OK
     except Exception:  # noqa: BLE001 (the last door)
         # Python would end with 1, which is our warning.
         traceback.print_exc()

@@ -3,7 +3,7 @@
 
 import click
 
-from arbaro.cli.options import DRY_RUN, JSON, VERBOSE, provider, run
+from arbaro.cli.options import DRY_RUN, JSON, VERBOSE, announce_packages, only_one_for_images, provider, run
 from arbaro.errors import EXIT_OK
 
 
@@ -44,17 +44,19 @@ def images_build(names: tuple[str, ...], release: str, verbose: bool) -> int:
     """
     from arbaro.cluster import guests, lifecycle, machine
     from arbaro.cluster.images import HostImages, clean_after_builds
-    from arbaro.locks import only_one
+    from arbaro.cluster.spec import NETWORK_DRIVERS
     from arbaro.releases import load_release
 
     provider()
     wanted = names or ("hosts", "tiny")
     recipes = [guests.guest(name) for name in wanted if name != "hosts"]
-    with only_one("images", wait=True):
+    chosen = load_release(release)
+    announce_packages()
+    with only_one_for_images():
         run("images", "prepare", lifecycle.prepare_machine, verbose=verbose)
         plan: lifecycle.Plan = [*(recipe.step() for recipe in recipes), clean_after_builds()]
         if "hosts" in wanted:
-            plan = [*HostImages(load_release(release), "linuxbridge", machine.look_at_machine()).steps(), *plan]
+            plan = [*HostImages(chosen, NETWORK_DRIVERS[0], machine.look_at_machine()).steps(), *plan]
         run("images", "build", lambda: plan, verbose=verbose)
     return EXIT_OK
 
@@ -67,16 +69,14 @@ def images_prune(dry_run: bool) -> int:
     from arbaro.cluster import guests, machine
     from arbaro.cluster import images as room
     from arbaro.cluster.spec import NETWORK_DRIVERS
-    from arbaro.locks import only_one
     from arbaro.releases import list_releases, load_release
 
     provider()
-    with only_one("images", wait=True):
+    with only_one_for_images():
         host = machine.look_at_machine()
         current = [room.HostImages(load_release(r), n, host) for r in list_releases() for n in NETWORK_DRIVERS]
         keep = [name for one in current for name in (one.base, one.name("controller"), one.name("compute"))]
-        removed = room.prune_images(keep, dry_run=dry_run)
-    removed += guests.prune_guests(dry_run=dry_run)
+        removed = [*room.prune_images(keep, dry_run=dry_run), *guests.prune_guests(dry_run=dry_run)]
     verb = "Would remove" if dry_run else "Removed"
     output.say("\n".join(f"{verb} {name}" for name in removed) or "Nothing to remove.")
     return EXIT_OK

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from arbaro.cli.options import JSON, NAME, find_cloud, find_host, provider
+from arbaro.cli.options import JSON, NAME, complete_hosts, find_cloud, find_host, provider
 from arbaro.errors import EXIT_OK, EXIT_WARNING
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def status(name: str, as_json: bool) -> int:
 
 @click.command(context_settings={"ignore_unknown_options": True})
 @NAME
-@click.argument("host", default="controller")
+@click.argument("host", default="controller", shell_complete=complete_hosts)
 @click.argument("command", nargs=-1, type=click.UNPROCESSED)
 def ssh(name: str, host: str, command: tuple[str, ...]) -> None:
     """Log in to a host as root, or run a command there.
@@ -76,7 +76,7 @@ def ssh(name: str, host: str, command: tuple[str, ...]) -> None:
 
 @click.command()
 @NAME
-@click.argument("host", required=False)
+@click.argument("host", required=False, shell_complete=complete_hosts)
 @click.argument("service", required=False)
 @click.option("-f", "--follow", is_flag=True, help="Go on printing new lines.")
 @click.option("-n", "--lines", default=200, show_default=True, help="How many lines back.")

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the commands share: options, the cloud or host that a name means, and running a plan."""
 
+import os
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
 import click
@@ -15,7 +17,25 @@ if TYPE_CHECKING:
     from arbaro.hosts import Host
     from arbaro.steps import Step
 
-NAME = click.argument("name", default="default", shell_complete=lambda *_: _complete_clouds())
+
+def complete_clouds(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+    """The names of clouds that begin like this, for the shell; where nothing can be looked at, none."""
+    try:
+        return [spec.name for spec in provider().list_clouds() if spec.name.startswith(incomplete)]
+    except ArbaroError:
+        return []
+
+
+def complete_hosts(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+    """The names of hosts of the cloud that was typed before."""
+    try:
+        cloud = provider().find_cloud(context.params["name"])
+    except ArbaroError:
+        return []
+    return [host.name for host in cloud.hosts if host.name.startswith(incomplete)] if cloud else []
+
+
+NAME = click.argument("name", default="default", envvar="ARBARO_CLOUD", shell_complete=complete_clouds)
 VERBOSE = click.option("-v", "--verbose", is_flag=True, help="Show all that is logged.")
 JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON for other programs.")
 DRY_RUN = click.option("-n", "--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
@@ -34,7 +54,14 @@ def find_cloud(name: str) -> "Cloud":
     """The cloud of this name. Raises ArbaroError that lists those there are."""
     from arbaro.cluster.cloud import existing_cloud
 
-    return existing_cloud(name, provider())
+    return reached_directly(existing_cloud(name, provider()))
+
+
+def reached_directly(cloud: "Cloud") -> "Cloud":
+    """The same cloud, for whose addresses this process and its children ask no proxy."""
+    for variable in ("no_proxy", "NO_PROXY"):
+        os.environ[variable] = ",".join(filter(None, (os.environ.get(variable), str(cloud.spec.public_address))))
+    return cloud
 
 
 def find_host(cloud: "Cloud", name: str) -> "Host":
@@ -46,6 +73,25 @@ def find_host(cloud: "Cloud", name: str) -> "Host":
         f"The cloud {cloud.spec.name} has no host {name!r}.",
         why=f"It has: {', '.join(h.name for h in cloud.spec.hosts)}.",
     )
+
+
+def announce_packages() -> bool:
+    """Name what will be installed, and why; say whether there is any."""
+    from arbaro import output
+    from arbaro.cluster import machine
+
+    missing = machine.missing_packages()
+    for package in missing:
+        output.say(f"  will install {package}: it {machine.PACKAGES[package]}")
+    return bool(missing)
+
+
+def only_one_for_images() -> AbstractContextManager[None]:
+    """Let nobody else build or remove images meanwhile; say so if we have to wait for them."""
+    from arbaro import output
+    from arbaro.locks import only_one
+
+    return only_one("images", wait=lambda: output.say("Waiting for another arbaro that works on images."))
 
 
 def run(
@@ -65,23 +111,15 @@ def run(
     log = log_file(name, verb)
     with shell.log_to(log, echo=verbose):
         try:
-            steps = plan()
-            if dry_run:
-                for step in flatten(steps):
-                    output.say(f"  {'would do' if step.needed() else 'done before'}: {step.title}")
-                return {}
-            with cloud_errors(), output.Progress(steps).shown() as progress:
-                run_plan(steps, progress)
+            with cloud_errors(f"arbaro status {name}"):
+                steps = plan()
+                if dry_run:
+                    for step in flatten(steps):
+                        output.say(f"  {'would do' if step.needed() else 'done before'}: {step.title}")
+                    return {}
+                with output.Progress(steps).shown() as progress:
+                    run_plan(steps, progress)
         except ArbaroError as error:
             output.print_error(error, log=log)
             sys.exit(EXIT_FAILURE)
     return progress.times
-
-
-def _complete_clouds() -> list[str]:
-    from arbaro.cluster.providers.podman import Podman
-
-    try:
-        return [spec.name for spec in Podman().list_clouds()]
-    except ArbaroError:
-        return []

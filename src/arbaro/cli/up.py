@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from arbaro.cli.options import DRY_RUN, NAME, VERBOSE, provider, run
+from arbaro.cli.options import (
+    DRY_RUN,
+    NAME,
+    VERBOSE,
+    announce_packages,
+    only_one_for_images,
+    provider,
+    reached_directly,
+    run,
+)
 from arbaro.errors import EXIT_OK, ArbaroError
 
 if TYPE_CHECKING:
@@ -38,53 +47,47 @@ def up(dry_run: bool, verbose: bool, **wishes: Any) -> int:
     from arbaro.cluster import lifecycle
     from arbaro.cluster.cloud import Wish, check_room, wanted_cloud
     from arbaro.locks import only_one
+    from arbaro.openstack import cloud_errors
 
     podman = provider()
     # All other options are fields of a wish, by the same names.
     wish = Wish(**wishes)
     _check_wish(wish)
-    lacks_packages = _announce_packages()
+    lacks_packages = announce_packages()
     began = time.monotonic()
     if dry_run and lacks_packages:
         output.say("The rest of the plan can be looked at when these packages are installed.")
         return EXIT_OK
-    with only_one(wish.name):
-        run(wish.name, "prepare", lifecycle.prepare_machine, verbose=verbose, dry_run=dry_run)
-        with only_one("images", wait=True):
-            cloud = wanted_cloud(wish, podman)
+    with only_one(wish.name, last=dry_run):
+        times = run(wish.name, "prepare", lifecycle.prepare_machine, verbose=verbose, dry_run=dry_run)
+        with only_one_for_images():
+            cloud = reached_directly(wanted_cloud(wish, podman))
             output.say(_describe(cloud))
             check_room(cloud)
-            times = run(wish.name, "ground", lambda: lifecycle.lay_ground(cloud), verbose=verbose, dry_run=dry_run)
+            times |= run(wish.name, "ground", lambda: lifecycle.lay_ground(cloud), verbose=verbose, dry_run=dry_run)
         times |= run(wish.name, "up", lambda: lifecycle.up(cloud), verbose=verbose, dry_run=dry_run)
         if not dry_run:
-            _say_what_the_script_printed(cloud, times)
-            _say_times(times, time.monotonic() - began)
-            _say_next(cloud)
+            with cloud_errors(f"arbaro status {wish.name}"):
+                _say_what_the_script_printed(cloud)
+                _say_times(times, time.monotonic() - began)
+                _say_next(cloud)
     return EXIT_OK
 
 
 def _check_wish(wish: "Wish") -> None:
     """Refuse what no cloud can have, before anything is touched. Raises ArbaroError."""
-    from arbaro.cluster.spec import NETWORK_DRIVERS
+    from arbaro.cluster.spec import NETWORK_DRIVERS, check_computes
     from arbaro.releases import load_release
-    from arbaro.settings import check_name
+    from arbaro.settings import check_name, load_settings
 
     if wish.network not in (None, *NETWORK_DRIVERS):
         raise ArbaroError(f"There is no network driver {wish.network!r}.", why=f"Known: {', '.join(NETWORK_DRIVERS)}.")
     if wish.release:
         load_release(wish.release)
+    if wish.computes is not None:
+        check_computes(wish.computes)
     check_name(wish.name)
-
-
-def _announce_packages() -> bool:
-    """Name what will be installed, and why; say whether there is any."""
-    from arbaro import output
-    from arbaro.cluster import machine
-
-    missing = machine.missing_packages()
-    for package in missing:
-        output.say(f"  will install {package}: it {machine.PACKAGES[package]}")
-    return bool(missing)
+    load_settings()
 
 
 def _describe(cloud: "Cloud") -> str:
@@ -93,17 +96,20 @@ def _describe(cloud: "Cloud") -> str:
     spec, host = cloud.spec, look_at_machine()
     kind = "KVM" if host.virt_type == "kvm" else "QEMU without KVM"
     return (
-        f"Cloud {spec.name}: OpenStack {spec.release.capitalize()}, 1 controller and {spec.computes} computes "
-        f"on {spec.underlay}, guests by {kind} ({host.virt_reason})."
+        f"Cloud {spec.name}: OpenStack {spec.release.capitalize()}, 1 controller and "
+        f"{spec.computes} compute{'s' if spec.computes > 1 else ''} on {spec.underlay}, "
+        f"guests by {kind} ({host.virt_reason})."
     )
 
 
-def _say_what_the_script_printed(cloud: "Cloud", times: dict[str, float]) -> None:
+def _say_what_the_script_printed(cloud: "Cloud") -> None:
     from arbaro import output
+    from arbaro.cluster.proof import SERVER
 
     output.say(f"\nThe script in your first server printed:\n{cloud.proof.output().rstrip()}\n")
-    if cloud.script and "Create a server with your script" not in times:
-        output.warn("Your script was not run: first-vm was there before. Delete it, then run the same command.")
+    if cloud.proof.has_another_script():
+        output.warn(f"Your script was not run: {SERVER} was there before. Delete it, then run the same command:")
+        output.warn(f"  {cloud.proof.client()} server delete {SERVER}")
 
 
 def _say_times(times: dict[str, float], total: float) -> None:
@@ -119,10 +125,9 @@ def _say_next(cloud: "Cloud") -> None:
     from arbaro import output
     from arbaro.cluster import access
     from arbaro.cluster.proof import SERVER
-    from arbaro.settings import openstack_command
 
     output.say("What to type next:")
-    output.say(f"  {openstack_command()} --os-cloud {cloud.spec.cloud_name} server list")
+    output.say(f"  {cloud.proof.client()} server list")
     output.say(f"  {cloud.proof.ssh_line()}")
     output.say(
         f"  . {access.openrc_file(cloud.keeper)}          # the same cloud for tools that know only the environment"

@@ -41,13 +41,13 @@ def forget_access(cloud_name: str) -> None:
     """Take the cloud out of clouds.yaml and secure.yaml; a file that we leave empty goes too."""
     with _locked():
         for name in ("clouds.yaml", "secure.yaml"):
-            if _file(name).exists():
-                _edit(_file(name), lambda found: found.pop(cloud_name, None))
+            if cloud_name in _clouds(_load(_file(name))):
+                _edit(_file(name), lambda found: found.pop(cloud_name))
 
 
 def is_mentioned(cloud_name: str) -> bool:
     """Say whether the person's files name the cloud at all."""
-    return any(cloud_name in (_load(_file(name)).get("clouds") or {}) for name in ("clouds.yaml", "secure.yaml"))
+    return any(cloud_name in _clouds(_load(_file(name))) for name in ("clouds.yaml", "secure.yaml"))
 
 
 def is_written(spec: CloudSpec, keeper: Keeper) -> bool:
@@ -55,8 +55,8 @@ def is_written(spec: CloudSpec, keeper: Keeper) -> bool:
     if not keeper.identity_file.exists():
         return False
     wanted = entries(spec, keeper.identity()["keystone_admin_password"])
-    clouds, secure = (_load(_file(name)).get("clouds", {}) for name in ("clouds.yaml", "secure.yaml"))
-    found = ({**clouds.get(spec.cloud_name, {})}, secure.get(spec.cloud_name))
+    clouds, secure = (_clouds(_load(_file(name))) for name in ("clouds.yaml", "secure.yaml"))
+    found = ({**(clouds.get(spec.cloud_name) or {})}, secure.get(spec.cloud_name))
     return found == (wanted[0] | _marks(clouds, spec), wanted[1]) and openrc_file(keeper).exists()
 
 
@@ -93,28 +93,36 @@ def openrc(spec: CloudSpec, password: str) -> str:
         "OS_REGION_NAME": REGION,
         "OS_IDENTITY_API_VERSION": "3",
     }
-    return f"# {spec.cloud_name}, written by arbaro\nunset OS_CLOUD\n" + "".join(
-        f"export {k}={v}\n" for k, v in values.items()
+    return (
+        f"# {spec.cloud_name}, written by arbaro\nunset OS_CLOUD\n"
+        + "".join(f"export {k}={v}\n" for k, v in values.items())
+        + f'export no_proxy="${{no_proxy:+$no_proxy,}}{spec.public_address}"\n'
     )
 
 
 def _file(name: str) -> Path:
-    return platformdirs.user_config_path("openstack") / name
+    # A link into somebody's dotfiles stays one.
+    return (_directory() / name).resolve()
+
+
+def _directory() -> Path:
+    return platformdirs.user_config_path("openstack")
 
 
 @contextmanager
 def _locked() -> Iterator[None]:
-    # The directory itself is the lock, so that no file is left behind.
-    directory = platformdirs.user_config_path("openstack")
-    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-    handle = os.open(directory, os.O_RDONLY)
+    # The directory above is the lock: no file is left behind, and it stays when ours goes.
+    directory = _directory()
+    directory.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    handle = os.open(directory.parent, os.O_RDONLY)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)
+        directory.mkdir(exist_ok=True, mode=0o700)
         yield
+        if not any(directory.iterdir()):
+            directory.rmdir()
     finally:
         os.close(handle)
-    if not any(directory.iterdir()):
-        directory.rmdir()
 
 
 def _load(path: Path) -> Any:
@@ -123,14 +131,19 @@ def _load(path: Path) -> Any:
 
     if not path.exists():
         return {}
+    hint = "Correct the file, then run the same command again."
     try:
-        return YAML().load(path) or {}
+        document = YAML().load(path) or {}
     except YAMLError as error:
-        raise ArbaroError(
-            f"{path} is not YAML, so nothing was written into it.",
-            why=str(error),
-            hint="Correct the file, then run the same command again.",
-        ) from error
+        raise ArbaroError(f"{path} is not YAML, so nothing was written into it.", why=str(error), hint=hint) from error
+    if not isinstance(document, dict) or not isinstance(_clouds(document), dict):
+        raise ArbaroError(f"{path} names no clouds, so nothing was written into it.", hint=hint)
+    return document
+
+
+def _clouds(document: dict[str, Any]) -> Any:
+    """The clouds of a file that was read; a bare `clouds:` is none of them."""
+    return document.get("clouds") or {}
 
 
 def _edit(path: Path, change: Callable[[dict[str, Any]], Any]) -> None:
@@ -139,7 +152,7 @@ def _edit(path: Path, change: Callable[[dict[str, Any]], Any]) -> None:
     from ruamel.yaml import YAML
 
     document = _load(path)
-    clouds = document.setdefault("clouds", {})
+    clouds = document["clouds"] = _clouds(document)
     change(clouds)
     if not clouds and list(document) == ["clouds"]:
         path.unlink(missing_ok=True)

@@ -12,7 +12,7 @@ from arbaro.cluster.guests import Guest
 from arbaro.cluster.images import HostImages, exists
 from arbaro.cluster.proof import Proof
 from arbaro.cluster.providers import Provider
-from arbaro.cluster.spec import MAX_COMPUTES, CloudSpec, choose_subnets
+from arbaro.cluster.spec import NETWORK_DRIVERS, CloudSpec, choose_subnets
 from arbaro.errors import ArbaroError
 from arbaro.hosts import COMPUTE, CONTROLLER, Host
 from arbaro.releases import load_release
@@ -70,14 +70,15 @@ class Cloud:
         return playbooks.inventory(self.spec.hosts, str(self.spec.public_address), variables, self.keeper)
 
     @property
-    def grows(self) -> bool:
-        """Say whether hosts join others that were there before."""
-        return self.lacks_hosts and any(self.state_of(host) == "running" for host in self.spec.hosts)
+    def made_hosts(self) -> list[Host]:
+        """The hosts that have run; each other one has still to be made from an image, be it half made."""
+        found = {state.name for state in self.provider.list_hosts(self.spec.name) if state.state != "created"}
+        return [host for host in self.spec.hosts if host.name in found]
 
     @property
     def lacks_hosts(self) -> bool:
         """Say whether a host has still to be made from an image."""
-        return any(self.state_of(host) in ("missing", "created") for host in self.spec.hosts)
+        return self.made_hosts != self.spec.hosts
 
     def state_of(self, host: Host) -> str:
         """What the provider says of one host: missing, created, running or exited."""
@@ -91,13 +92,11 @@ def wanted_cloud(wish: Wish, provider: Provider) -> Cloud:
     """
     found = provider.find_cloud(wish.name)
     computes = wish.computes if wish.computes is not None else (found.computes if found else 2)
-    if not 1 <= computes <= MAX_COMPUTES:
-        raise ArbaroError(f"A cloud has 1 to {MAX_COMPUTES} computes, not {computes}.", hint="arbaro up --computes 2")
     if found is None:
         underlay, pool = choose_subnets(load_settings().underlay, provider.taken_networks())
         release = load_release(wish.release or "zed")
         return Cloud(
-            CloudSpec(wish.name, release.name, computes, wish.network or "linuxbridge", underlay, pool),
+            CloudSpec(wish.name, release.name, computes, wish.network or NETWORK_DRIVERS[0], underlay, pool),
             provider,
             wish.script,
         )

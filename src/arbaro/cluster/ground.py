@@ -16,6 +16,7 @@ from arbaro.steps import Note
 
 if TYPE_CHECKING:
     from openstack.connection import Connection
+    from openstack.image.v2.image import Image
 
 NETWORK = "provider"
 SECURITY_GROUP = "ping-and-ssh"
@@ -38,11 +39,10 @@ class Ground:
 
     def image_is_missing(self) -> bool:
         """Say whether Glance lacks the guest image as it is built now."""
-        found = self.connection.image.find_image(self.guest.name)
-        return (
-            found is None
-            or found.status != "active"
-            or found.properties.get("arbaro_build") != self.guest.directory.name
+        found = self._images(self.guest.name)
+        return not any(
+            image.status == "active" and image.properties.get("arbaro_build") == self.guest.directory.name
+            for image in found
         )
 
     def upload_image(self, note: Note) -> None:
@@ -50,7 +50,7 @@ class Ground:
         image = self.connection.image
         built = json.loads((self.guest.directory / "metadata.json").read_text())
         for suffix in ("", "-ramdisk", "-kernel"):
-            for old in image.images(name=self.guest.name + suffix):
+            for old in self._images(self.guest.name + suffix):
                 image.delete_image(old)
         parts = {}
         for kind, file, container_format in (("kernel", "vmlinuz", "aki"), ("ramdisk", "initrd", "ari")):
@@ -70,6 +70,10 @@ class Ground:
             validate_checksum=False,
             **parts,
         )
+
+    def _images(self, name: str) -> "list[Image]":
+        """The admin's own images of this name; other projects may call theirs the same."""
+        return list(self.connection.image.images(name=name, owner=self.connection.current_project_id))
 
     def is_incomplete(self) -> bool:
         """Say whether flavour, network, keypair or security group is missing."""

@@ -11,15 +11,16 @@ KEYS_BEGIN, KEYS_END = "-----BEGIN SSH HOST KEY KEYS-----", "-----END SSH HOST K
 def host_keys(console: str) -> list[str]:
     """The SSH host keys that a guest printed on its console, as `type base64`."""
     lines = [line.strip() for line in console.replace("\r", "").splitlines()]
-    if KEYS_BEGIN not in lines or KEYS_END not in lines:
-        return []
-    end = len(lines) - 1 - lines[::-1].index(KEYS_END)
-    begin = max(index for index, line in enumerate(lines[:end]) if line == KEYS_BEGIN)
+    end = max((index for index, line in enumerate(lines) if line == KEYS_END), default=0)
+    begin = max((index for index, line in enumerate(lines[:end]) if line == KEYS_BEGIN), default=end)
     return [" ".join(line.split()[:2]) for line in lines[begin + 1 : end] if line.startswith(("ssh-", "ecdsa-"))]
 
 
 def broken_link(console: str, pings: bool) -> Finding:
-    """Find the first broken link between a started guest and its script, by what the guest said on its console."""
+    """Find the first broken link between a started guest and its script, by what the guest said on its console.
+
+    What to type has places for the cloud's name, the server's host, and the openstack client.
+    """
     chain = (
         (r"kernel .*up", "the guest's kernel did not start", "arbaro logs {name} {host} nova-compute"),
         (r"by DHCP", "no DHCP answer: dnsmasq, the tap, the bridge", "arbaro logs {name} {host} neutron-dhcp-agent"),
@@ -28,8 +29,8 @@ def broken_link(console: str, pings: bool) -> Finding:
             "no metadata: the proxy or nova-api-metadata",
             "arbaro logs {name} {host} neutron-metadata-agent",
         ),
-        (r"ssh ready", "dropbear did not start in the guest", "openstack console log show first-vm"),
-        (r"user script done", "the script has not ended", "openstack console log show first-vm"),
+        (r"ssh ready", "dropbear did not start in the guest", "{openstack} console log show first-vm"),
+        (r"user script done", "the script has not ended", "{openstack} console log show first-vm"),
     )
     for link, means, run in chain:
         if not re.search(rf"arbaro: \S+ .*(?:{link})", console):
@@ -45,5 +46,5 @@ def broken_link(console: str, pings: bool) -> Finding:
         "The chain broke here",
         "the guest is up and answers ping",
         "SSH is refused",
-        "openstack console log show first-vm",
+        "{openstack} console log show first-vm",
     )

@@ -109,7 +109,10 @@ def list_guests() -> list[dict[str, Any]]:
 
 
 def prune_guests(*, dry_run: bool = False) -> list[str]:
-    """Remove builds of recipes that have changed since; returns their names."""
+    """Remove builds of recipes that have changed since, and what killed builds left; returns their names.
+
+    The caller keeps builds from running meanwhile: a running one's scratch looks just like a killed one's.
+    """
     current = {Guest(name).directory for name in EXTRA_PACKAGES}
     root = cache_dir() / "guests"
     old = [path for path in root.glob("*") if path not in current] if root.exists() else []

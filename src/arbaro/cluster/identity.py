@@ -13,6 +13,7 @@ from ipaddress import IPv4Address
 from pathlib import Path
 
 from arbaro import shell
+from arbaro.errors import ArbaroError
 from arbaro.hosts import COMPUTE, Host
 from arbaro.settings import clouds_dir
 
@@ -92,11 +93,12 @@ class Keeper:
         return self.directory / "known_hosts"
 
     def prepare(self, public_address: IPv4Address | str, hosts: Iterable[Host]) -> None:
-        """Make what is missing; what is there stays."""
+        """Make what is missing; what is there stays, but for an address that a cloud before this one had."""
         self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-        if not self.identity_file.exists():
-            write_private(self.identity_file, json.dumps(new_identity(public_address), indent=1))
-        write_private(self.compute_identity_file, json.dumps(part_for_compute(self.identity()), indent=1))
+        drawn = self.identity() if self.identity_file.exists() else new_identity(public_address)
+        identity = drawn | {"public_address": str(public_address)}
+        write_private(self.identity_file, json.dumps(identity, indent=1))
+        write_private(self.compute_identity_file, json.dumps(part_for_compute(identity), indent=1))
         self._make_key(self.key, f"arbaro-{self.name}")
         hosts = list(hosts)
         for host in hosts:
@@ -105,7 +107,13 @@ class Keeper:
         write_private(self.known_hosts, "".join(pinned))
 
     def identity(self) -> Identity:
-        """Read the cloud's secrets."""
+        """Read the cloud's secrets. Raises ArbaroError when they are not there."""
+        if not self.identity_file.exists():
+            raise ArbaroError(
+                f"The secrets of the cloud {self.name} are not in {self.directory}.",
+                why="Somebody with another home made it, or they were deleted.",
+                hint=f"Work with that home; or take the cloud away, which needs no secrets: arbaro down {self.name}",
+            )
         found: Identity = json.loads(self.identity_file.read_text())
         return found
 

@@ -5,11 +5,13 @@ base (mmdebstrap) → controller and compute (base + playbook image.yml). A clou
 because packages, schemas and configuration are there; docs/decisions/0003-baked-images.md.
 """
 
+import contextlib
 import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterable
+import tempfile
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 from pathlib import Path
@@ -98,21 +100,20 @@ class HostImages:
         return playbooks.machine_variables(self.release.name, self.network, self.machine)
 
     def _build_base(self, note: Note) -> None:
-        scratch = _scratch()
-        sources, options, tarball = (scratch / name for name in ("sources.list", "90machine", "base.tar"))
-        sources.write_text("".join(f"{source}\n" for source in aptsources.machine_sources(self.release.suite)))
-        options.write_text("".join(f"{line}\n" for line in aptsources.machine_apt_options()))
-        try:
-            recipe = files_dir() / "images/hosts/base/build"
-            shell.run([recipe, tarball, sources, options, self.release.suite], timeout=900, on_line=note)
-        except CommandError as error:
-            error.what = f"mmdebstrap could not build a Debian {self.release.suite}."
-            error.hint = "See that `apt-get update` works here (mirror, proxy), then run the same command again."
-            raise
-        note("importing")
-        command = ["podman", "import", "--change", f"LABEL {LABEL}=base", tarball, self.base]
-        shell.run(command, env={"TMPDIR": str(scratch)}, timeout=300)
-        tarball.unlink()
+        with _scratch() as scratch:
+            sources, options, tarball = (scratch / name for name in ("sources.list", "90machine", "base.tar"))
+            sources.write_text("".join(f"{source}\n" for source in aptsources.machine_sources(self.release.suite)))
+            options.write_text("".join(f"{line}\n" for line in aptsources.machine_apt_options()))
+            try:
+                recipe = files_dir() / "images/hosts/base/build"
+                shell.run([recipe, tarball, sources, options, self.release.suite], timeout=900, on_line=note)
+            except CommandError as error:
+                error.what = f"mmdebstrap could not build a Debian {self.release.suite}."
+                error.hint = "See that `apt-get update` works here (mirror, proxy), then run the same command again."
+                raise
+            note("importing")
+            command: list[str | Path] = ["podman", "import", "--change", f"LABEL {LABEL}=base", tarball, self.base]
+            shell.run(command, env={"TMPDIR": str(scratch)}, timeout=300)
 
     def _bake(self, role: str, note: Note) -> None:
         """Start a host from the base, let Ansible make it a controller or a compute, and keep that as an image."""
@@ -152,7 +153,8 @@ class HostImages:
             shell.run(["podman", "stop", "--time", "60", container], timeout=120)
             note("keeping it as an image")
             command = ["podman", "commit", "--quiet", "--change", f"LABEL {LABEL}={role}", container, self.name(role)]
-            shell.run(command, env={"TMPDIR": str(_scratch())}, timeout=600)
+            with _scratch() as scratch:
+                shell.run(command, env={"TMPDIR": str(scratch)}, timeout=600)
         finally:
             keeper.forget()
 
@@ -214,8 +216,8 @@ def _builds_are_left() -> bool:
     """Say whether a build, be it a killed one, has left its host or its network behind."""
     return (
         bool(_builds())
-        or any(place.exists() for place in _scratches())
         or shell.succeeds(["podman", "network", "exists", BUILD_NETWORK])
+        or any(place.exists() for place in _scratches())
     )
 
 
@@ -235,8 +237,9 @@ def _builds() -> list[str]:
     return [name for name in names if shell.succeeds(["podman", "container", "exists", name])]
 
 
-def _scratch() -> Path:
-    """Make the directory for what a build needs only for a while; in memory if there is plenty of it."""
+@contextlib.contextmanager
+def _scratch() -> Iterator[Path]:
+    """A directory for what a build needs only for a while; in memory if there is plenty of it."""
     memory, disk = _scratches()
     room = min(shutil.disk_usage(memory.parent).free // 2**20, look_at_machine().free_memory)
     place = memory if room > 3 * IMAGE_SIZE else disk
@@ -244,7 +247,8 @@ def _scratch() -> Path:
     # Anybody may make a directory in /dev/shm; only one of our own is to be trusted.
     if place.lstat().st_uid != os.geteuid():
         raise ArbaroError(f"{place} belongs to somebody else.", hint=f"rm -r {place}")
-    return place
+    with tempfile.TemporaryDirectory(dir=place) as scratch:
+        yield Path(scratch)
 
 
 def _scratches() -> tuple[Path, Path]:

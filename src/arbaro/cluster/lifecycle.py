@@ -3,12 +3,13 @@
 
 import contextlib
 
-from arbaro import shell
 from arbaro.cluster import access, identity, machine, playbooks
 from arbaro.cluster.cloud import Cloud
 from arbaro.cluster.images import clean_after_builds
+from arbaro.cluster.names import name_hosts
 from arbaro.cluster.providers import Provider
 from arbaro.cluster.waits import in_cloud, wait_for_controller, wait_for_services
+from arbaro.errors import ArbaroError
 from arbaro.hosts import COMPUTE, Host
 from arbaro.steps import Note, Step
 
@@ -31,7 +32,7 @@ def lay_ground(cloud: Cloud) -> Plan:
         clean_after_builds(),
         Step(
             "Make the networks",
-            lambda: cloud.provider.find_cloud(spec.name) is None,
+            lambda: cloud.provider.networks_are_missing(spec),
             lambda _: cloud.provider.create_networks(spec),
         ),
     ]
@@ -52,9 +53,9 @@ def up(cloud: Cloud) -> Plan:
         _start_host(cloud, spec.controller),
         wait_for_controller(cloud),
         [_start_host(cloud, host) for host in computes],
-        *([_name_hosts(cloud)] if cloud.grows else []),
         [
             wait_for_services(cloud),
+            name_hosts(cloud),
             in_cloud(cloud, Step("Upload the guest image", ground.image_is_missing, ground.upload_image, 3)),
             in_cloud(cloud, Step("Make flavour, network, keypair", ground.is_incomplete, ground.prepare, 4)),
         ],
@@ -70,7 +71,13 @@ def stop(cloud: Cloud) -> Plan:
 
 
 def start(cloud: Cloud) -> Plan:
-    """Switch the hosts on again; nova brings back the servers that were running."""
+    """Switch the hosts on again; nova brings back the servers that were running.
+
+    Raises ArbaroError when some have still to be made.
+    """
+    if cloud.lacks_hosts:
+        name = cloud.spec.name
+        raise ArbaroError(f"The cloud {name} is not whole: hosts have still to be made.", hint=f"arbaro up {name}")
     computes = [host for host in cloud.spec.hosts if host.is_a(COMPUTE)]
     return [
         *prepare_machine(),
@@ -128,27 +135,16 @@ def _stop_host(cloud: Cloud, host: Host) -> Step:
     )
 
 
-def _name_hosts(cloud: Cloud) -> Step:
-    """Hosts that were there before new ones came learn their names."""
-    wanted = playbooks.host_entries(cloud.spec.hosts).decode()
-
-    def strangers() -> list[Host]:
-        found = {host: shell.run_on(host, cloud.keeper.ssh(host), ["cat", "/etc/hosts"]) for host in cloud.spec.hosts}
-        return [host for host, text in found.items() if text != wanted]
-
-    def apply(_: Note) -> None:
-        for host in strangers():
-            shell.run_on(host, cloud.keeper.ssh(host), ["tee", "/etc/hosts"], stdin=wanted)
-
-    return Step("Tell all hosts each other's names", lambda: bool(strangers()), apply)
-
-
 def _is_prepared(cloud: Cloud) -> bool:
     known = cloud.keeper.known_hosts
-    return known.exists() and len(known.read_text().splitlines()) == len(cloud.spec.hosts)
+    pinned = [line.split()[0] for line in known.read_text().splitlines()] if known.exists() else []
+    return pinned == [str(host.address) for host in cloud.spec.hosts]
 
 
 def _prepare(cloud: Cloud) -> None:
+    if cloud.made_hosts:
+        # New secrets would open none of them: without the old ones there is no way in.
+        cloud.keeper.identity()
     cloud.keeper.prepare(cloud.spec.public_address, cloud.spec.hosts)
 
 

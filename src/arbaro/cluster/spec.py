@@ -9,6 +9,7 @@ from arbaro.errors import ArbaroError
 from arbaro.hosts import COMPUTE, CONTROLLER, Host
 
 MAX_COMPUTES = 20
+#: The first one is for clouds that ask for none.
 NETWORK_DRIVERS = ("linuxbridge",)
 
 
@@ -54,6 +55,12 @@ class CloudSpec:
     def provider_address(self, host: Host) -> IPv4Address:
         """A compute's own address on the provider network; VMs get addresses from .32 on."""
         return self.provider[int(host.address) - int(self.underlay[10]) + 1]
+
+
+def check_computes(number: int) -> None:
+    """Refuse a cloud that is too small or too large. Raises ArbaroError."""
+    if not 1 <= number <= MAX_COMPUTES:
+        raise ArbaroError(f"A cloud has 1 to {MAX_COMPUTES} computes, not {number}.", hint="arbaro up --computes 2")
 
 
 def choose_subnets(pool: IPv4Network, taken: Iterable[IPv4Network]) -> tuple[IPv4Network, IPv4Network]:

@@ -6,6 +6,7 @@ import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from http.client import HTTPException
 from typing import Any
 
 from arbaro import shell
@@ -52,6 +53,8 @@ class Evidence:
     apis: Mapping[str, str] = field(default_factory=dict)
     services: Sequence[Service] = ()
     wanted_services: Sequence[tuple[str, str]] = ()
+    #: Why OpenStack does not say what reports, although its APIs answer.
+    refusal: str = ""
 
 
 def collect(spec: CloudSpec, provider: Provider, keeper: Keeper) -> Evidence:
@@ -63,16 +66,14 @@ def collect(spec: CloudSpec, provider: Provider, keeper: Keeper) -> Evidence:
         units = threads.map(lambda host: units_of(spec, keeper, host), alive)
         apis = dict(zip(APIS, threads.map(lambda port: api_state(spec, port), APIS.values()), strict=True))
         found = [unit for host_units in units for unit in host_units]
-    up = {"keystone", "nova", "neutron"} <= {name for name, state in apis.items() if state == "up"}
-    return Evidence(
-        spec.name,
-        states,
-        [host.name for host in spec.hosts],
-        found,
-        apis,
-        heartbeats(spec, keeper) if up else (),
-        wanted_services(spec) if up else (),
-    )
+    wanted = [host.name for host in spec.hosts]
+    if not {"keystone", "nova", "neutron"} <= {name for name, state in apis.items() if state == "up"}:
+        return Evidence(spec.name, states, wanted, found, apis)
+    try:
+        services = heartbeats(spec, keeper)
+    except ArbaroError as error:
+        return Evidence(spec.name, states, wanted, found, apis, refusal=error.why or error.what)
+    return Evidence(spec.name, states, wanted, found, apis, services, wanted_services(spec))
 
 
 def api_state(spec: CloudSpec, port: int) -> str:
@@ -83,17 +84,17 @@ def api_state(spec: CloudSpec, port: int) -> str:
     except urllib.error.HTTPError as error:
         # Several choices (300) is how most of them present their versions.
         return "up" if error.code < 400 else f"HTTP {error.code}"
-    except OSError as error:
-        return str(getattr(error, "reason", error))
+    except (OSError, HTTPException) as error:
+        return str(getattr(error, "reason", error)) or type(error).__name__
 
 
 def heartbeats(spec: CloudSpec, keeper: Keeper) -> list[Service]:
     """Ask nova and neutron which of their services and agents report."""
     connection = connect(auth_url(spec), keeper.identity()["keystone_admin_password"], region=REGION)
-    with cloud_errors():
+    with cloud_errors(f"arbaro status {spec.name}"):
         services = [Service(s.binary, s.host, _up(s.state == "up")) for s in connection.compute.services()]
         agents = [Service(a.binary, a.host, _up(a.is_alive)) for a in connection.network.agents()]
-        known = connection.compute.hypervisors(details=True)
+        known = connection.compute.hypervisors()
         hypervisors = [Service("hypervisor", h.name, _up(h.state == "up")) for h in known]
     return [*services, *agents, *hypervisors]
 
@@ -174,6 +175,12 @@ def api_does_not_answer(evidence: Evidence) -> Iterator[Finding]:
             yield Finding(name, f"the API does not answer: {state}", run=f"arbaro logs {evidence.name} controller")
 
 
+def openstack_refuses(evidence: Evidence) -> Iterator[Finding]:
+    """Find that the APIs answer, but nothing can be asked: the database, the queue, or secrets that do not fit."""
+    if evidence.refusal:
+        yield Finding("OpenStack", f"it refuses: {evidence.refusal}", run=f"arbaro logs {evidence.name} controller")
+
+
 def service_does_not_report(evidence: Evidence) -> Iterator[Finding]:
     """Find services and agents that are missing from OpenStack's lists, or down there."""
     states = {(service.name, service.host): service.state for service in evidence.services}
@@ -182,7 +189,7 @@ def service_does_not_report(evidence: Evidence) -> Iterator[Finding]:
             yield Finding(host, f"{name} is {state}", run=f"arbaro logs {evidence.name} {host}")
 
 
-CHECKS = (host_is_down, unit_is_down, api_does_not_answer, service_does_not_report)
+CHECKS = (host_is_down, unit_is_down, api_does_not_answer, openstack_refuses, service_does_not_report)
 
 
 def findings(evidence: Evidence) -> list[Finding]:

@@ -36,7 +36,7 @@ def wait_for_services(cloud: Cloud) -> Step:
         try:
             reports = status.heartbeats(spec, cloud.keeper)
         except ArbaroError as error:
-            return [Finding("OpenStack", error.why)]
+            return [Finding("OpenStack", error.why or error.what)]
         evidence = status.Evidence(spec.name, (), (), services=reports, wanted_services=status.wanted_services(spec))
         return list(status.service_does_not_report(evidence))
 

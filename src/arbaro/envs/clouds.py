@@ -38,10 +38,10 @@ def entry(environment: Environment) -> dict[str, Any]:
 
 @contextmanager
 def locked() -> Iterator[None]:
-    """Keep other runs of arbaro (`arbaro up` too) from writing meanwhile; the directory itself is the lock."""
+    """Keep other runs of arbaro from writing meanwhile; `arbaro up` takes the same lock, the directory above."""
     directory = files.clouds_file().parent
     directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-    handle = os.open(directory, os.O_RDONLY)
+    handle = os.open(directory.parent, os.O_RDONLY)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield

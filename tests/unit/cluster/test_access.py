@@ -55,3 +55,38 @@ def test_a_broken_file_is_named_and_kept(keeper: Keeper, tmp_path: Path) -> None
     with pytest.raises(ArbaroError, match=r"clouds\.yaml is not YAML"):
         access.write_access(SPEC, keeper)
     assert clouds.read_text() == "clouds: ["
+
+
+@pytest.mark.parametrize("text", ["# mine\nclouds:\n", "clouds: {}\n", "other: 1\n", "# mine\n"])
+def test_a_file_without_any_cloud_is_written_into(keeper: Keeper, tmp_path: Path, text: str) -> None:
+    clouds = tmp_path / "config/openstack/clouds.yaml"
+    clouds.parent.mkdir(parents=True)
+    clouds.write_text(text)
+    assert not access.is_mentioned("arbaro-lab")
+    assert not access.is_written(SPEC, keeper)
+    access.forget_access("arbaro-lab")
+    assert clouds.read_text() == text
+    access.write_access(SPEC, keeper)
+    assert access.is_written(SPEC, keeper)
+    access.forget_access("arbaro-lab")
+    assert not access.is_mentioned("arbaro-lab")
+
+
+@pytest.mark.parametrize("text", ["- work\n", "clouds: [work]\n"])
+def test_a_file_of_another_kind_is_named_and_kept(keeper: Keeper, tmp_path: Path, text: str) -> None:
+    clouds = tmp_path / "config/openstack/clouds.yaml"
+    clouds.parent.mkdir(parents=True)
+    clouds.write_text(text)
+    with pytest.raises(ArbaroError, match=r"clouds\.yaml names no clouds"):
+        access.write_access(SPEC, keeper)
+    assert clouds.read_text() == text
+
+
+def test_a_link_into_dotfiles_stays_a_link(keeper: Keeper, tmp_path: Path) -> None:
+    clouds, dotfile = tmp_path / "config/openstack/clouds.yaml", tmp_path / "dotfile"
+    clouds.parent.mkdir(parents=True)
+    dotfile.write_text(OTHERS)
+    clouds.symlink_to(dotfile)
+    access.write_access(SPEC, keeper)
+    assert clouds.is_symlink()
+    assert "arbaro-lab" in dotfile.read_text()

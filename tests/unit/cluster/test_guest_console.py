@@ -29,7 +29,9 @@ arbaro: 4.0 user script done (exit 0)
 )
 def test_each_link_can_break(missing: str, means: str) -> None:
     console = "\n".join(line for line in CONSOLE.splitlines() if missing not in line)
-    assert means in broken_link(console, pings=True).means
+    broken = broken_link(console, pings=True)
+    assert means in broken.means
+    assert "{" not in broken.run.format(name="lab", host="compute1", openstack="openstack")
 
 
 def test_a_guest_that_is_up_but_silent_points_to_the_network() -> None:
@@ -39,3 +41,10 @@ def test_a_guest_that_is_up_but_silent_points_to_the_network() -> None:
 def test_host_keys_are_read_from_the_console() -> None:
     assert host_keys(CONSOLE) == ["ssh-ed25519 AAAAC3Nza"]
     assert host_keys("nothing") == []
+
+
+def test_a_console_that_is_cut_off_has_no_keys_until_both_ends_are_there() -> None:
+    begin, key, end = CONSOLE.splitlines()[3:6]
+    assert host_keys(f"{key}\n{end}\n") == []
+    assert host_keys(f"{end}\n{begin}\n{key}\n") == []
+    assert host_keys(f"{end}\n{begin}\n{key}\n{end}\n{begin}\n") == ["ssh-ed25519 AAAAC3Nza"]

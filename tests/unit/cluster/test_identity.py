@@ -3,10 +3,14 @@
 
 import base64
 import hashlib
+import json
 import stat
 from pathlib import Path
 
-from arbaro.cluster.identity import new_identity, part_for_compute, rabbitmq_hash, write_private
+import pytest
+
+from arbaro.cluster import identity
+from arbaro.cluster.identity import Keeper, new_identity, part_for_compute, rabbitmq_hash, write_private
 
 
 def test_no_value_stands_twice() -> None:
@@ -34,3 +38,14 @@ def test_private_files_are_replaced_whole(tmp_path: Path) -> None:
     assert file.read_text() == "new"
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert list(tmp_path.iterdir()) == [file]
+
+
+def test_what_was_drawn_stays_but_for_the_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(identity, "clouds_dir", lambda: tmp_path)
+    monkeypatch.setattr(Keeper, "_make_key", lambda *_: None)
+    keeper = Keeper("lab")
+    keeper.prepare("198.18.0.10", [])
+    drawn = keeper.identity()
+    keeper.prepare("198.18.2.10", [])
+    assert keeper.identity() == drawn | {"public_address": "198.18.2.10"}
+    assert json.loads(keeper.compute_identity_file.read_text())["public_address"] == "198.18.2.10"

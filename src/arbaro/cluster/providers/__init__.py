@@ -34,6 +34,9 @@ class Provider(Protocol):
     def taken_networks(self) -> list[IPv4Network]:
         """The networks that a new cloud must keep clear of."""
 
+    def networks_are_missing(self, spec: CloudSpec) -> bool:
+        """Say whether one of the cloud's networks is not there: a run may have been killed between them."""
+
     def create_networks(self, spec: CloudSpec) -> None:
         """Make the networks that are not there yet, and write the spec on them."""
 

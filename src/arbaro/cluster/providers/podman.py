@@ -8,6 +8,7 @@ arbaro-NAME-HOST. Why these flags: docs/decisions/0002-system-containers.md.
 import json
 import os
 import resource
+import shutil
 from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any
@@ -68,6 +69,11 @@ class Podman:
             if ":" not in subnet["subnet"]
         }
         return sorted(routed | given)
+
+    def networks_are_missing(self, spec: CloudSpec) -> bool:
+        """Say whether one of the two is not there."""
+        names = (_network(spec.name), f"{_network(spec.name)}-provider")
+        return not all(shell.succeeds(["podman", "network", "exists", name]) for name in names)
 
     def create_networks(self, spec: CloudSpec) -> None:
         """Make the provider network first: the other one carries the spec, so it is there only when both are."""
@@ -213,7 +219,8 @@ def _create_network(name: str, subnet: IPv4Network, labels: dict[str, str]) -> N
 
 
 def _podman_json(*arguments: str) -> list[dict[str, Any]]:
-    found = json.loads(shell.run(["podman", *arguments]) or "[]")
+    # Before the first `up` there may be no podman; then there is nothing of it either.
+    found = json.loads(shell.run(["podman", *arguments]) or "[]") if shutil.which("podman") else []
     return found or []
 
 
