@@ -8,15 +8,20 @@ import pytest
 
 from .conftest import ARBARO, Home
 
-WORDS = "\tserver image token\nserver\tlist show create\nserver list\t-h --help --all-projects\ntoken\tissue revoke\n"
+WORDS = {
+    ".first": "\tserver image token\n",
+    "server": "server\tlist show create\nserver list\t-h --help --all-projects\n",
+    "token": "token\tissue revoke\n",
+}
 ANSI = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]|\x1b[()][AB0]|\x1b[=>]|\x1b\][^\x07]*\x07|[\x01\x02\x0f\r]")
 
 
 def typed(home: Home, shell: str, *keys: str) -> str:
     """What a person sees who types these keys, each line ended by Return."""
     words = home.path / "cache/arbaro/env/openstack-words"
-    words.parent.mkdir(parents=True, exist_ok=True)
-    words.write_text(WORDS)
+    words.mkdir(parents=True, exist_ok=True)
+    for first, text in WORDS.items():
+        (words / first).write_text(text)
     argv = {"bash": ["bash", "--norc", "-i"], "zsh": ["zsh", "-f", "-i"], "fish": ["fish", "--no-config", "-i"]}[shell]
     load = f"{ARBARO} shell-init fish | source" if shell == "fish" else f'eval "$({ARBARO} shell-init {shell})"'
     child = pexpect.spawn(

@@ -54,8 +54,8 @@ def projects_dir() -> Path:
     return cache_dir() / "env" / "projects"
 
 
-def openstack_words_file() -> Path:
-    """The verbs and options of the openstack client, for completion."""
+def openstack_words_dir() -> Path:
+    """The verbs and options of the openstack client, for completion: a file for each first word, and `.first`."""
     return cache_dir() / "env" / "openstack-words"
 
 

@@ -30,7 +30,7 @@ def _settings(shell: str, verbs: list[str], env_verbs: list[str]) -> str:
         "views": str(files.views_dir()),
         "tokens": str(files.tokens_dir()),
         "projects_dir": str(files.projects_dir()),
-        "openstack_words": str(files.openstack_words_file()),
+        "openstack_words": str(files.openstack_words_dir()),
         "verbs": " ".join(verbs),
         "env_verbs": " ".join(env_verbs),
         "env_options": " ".join(OPTIONS),
@@ -89,16 +89,21 @@ def start_files(shell: str) -> tuple[list[str], dict[str, str]]:
 
 
 def write_openstack_words(text: str) -> None:
-    """Keep what `openstack complete` printed as one line for each group of words: `server add<TAB>fixed floating …`."""
-    groups = []
+    """Keep what `openstack complete` printed, one line for each group of words: `server add<TAB>fixed floating …`.
+
+    One file for each first word, because a shell reads a hundred lines at once and ten thousand too slowly.
+    """
+    groups: dict[str, list[str]] = {}
     for line in text.splitlines():
         name, equals, words = line.strip().partition("=")
         if equals and (name == "cmds" or name.startswith("cmds_")):
-            groups.append(f"{name[5:].replace('_', ' ')}\t{words.strip(chr(39))}\n")
+            group = name[5:].replace("_", " ")
+            groups.setdefault(group.partition(" ")[0] or ".first", []).append(f"{group}\t{words.strip(chr(39))}\n")
     if not groups:
         raise ArbaroError("`openstack complete` printed nothing that could be read.", hint="openstack complete")
-    target = files.openstack_words_file()
-    target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    new = target.with_name(f".{target.name}.{os.getpid()}")
-    new.write_text("".join(sorted(groups)))
-    new.rename(target)
+    target = files.openstack_words_dir()
+    target.mkdir(parents=True, exist_ok=True, mode=0o700)
+    for first, lines in groups.items():
+        new = target / f"{first}.{os.getpid()}"
+        new.write_text("".join(lines))
+        new.rename(target / first)

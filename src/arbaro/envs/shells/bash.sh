@@ -104,7 +104,7 @@ __arbaro_complete_openstack() {
     local cur=${COMP_WORDS[COMP_CWORD]} path= key words found= word at skip=
     COMPREPLY=()
     if [[ ${COMP_WORDS[COMP_CWORD-1]} == --os-cloud ]]; then __arbaro_names "$cur"; return; fi
-    [[ -r $__arbaro_openstack_words ]] || { ("$__arbaro_command" shell-init --openstack >/dev/null 2>&1 &); return; }
+    [[ -r $__arbaro_openstack_words/.first ]] || { ("$__arbaro_command" shell-init --openstack >/dev/null 2>&1 &); return; }
     for (( at = 1; at < COMP_CWORD; at++ )); do
         word=${COMP_WORDS[at]}
         if [[ -n $skip ]]; then skip=; continue; fi
@@ -114,10 +114,13 @@ __arbaro_complete_openstack() {
             *) path+=${path:+ }$word ;;
         esac
     done
+    local file="$__arbaro_openstack_words/${path%% *}"
+    [[ -n $path ]] || file="$__arbaro_openstack_words/.first"
+    [[ -r $file ]] || return
     # The longest group that the words so far begin with; what follows a whole command is its arguments.
     while IFS=$'\t' read -r key words; do
         if [[ -z $key && -z $path ]] || [[ "$path " == "$key "* && ${#key} -ge ${#found} && -n $key ]]; then found=$key; local best=$words; fi
-    done < "$__arbaro_openstack_words"
+    done < "$file"
     [[ -n ${best-} ]] || return
     [[ $path == "$found" || $best == -* ]] || return
     for word in $best; do [[ $word == "$cur"* && ( $word != -* || $cur == -* ) ]] && COMPREPLY+=("$word"); done

@@ -300,7 +300,7 @@ function __arbaro_complete_openstack
         __arbaro_names
         return
     end
-    if not test -r $__arbaro_openstack_words
+    if not test -r $__arbaro_openstack_words/.first
         $__arbaro_command shell-init --openstack >/dev/null 2>&1 &
         disown
         return
@@ -319,6 +319,9 @@ function __arbaro_complete_openstack
                 set -a way $word
         end
     end
+    set -l file $__arbaro_openstack_words/$way[1]
+    test -n "$way"; or set file $__arbaro_openstack_words/.first
+    test -r $file; or return
     set way (string join ' ' -- $way)
     set -l found
     set -l best
@@ -329,7 +332,7 @@ function __arbaro_complete_openstack
             set found $key
             set best $group
         end
-    end <$__arbaro_openstack_words
+    end <$file
     test -n "$best"; or return
     test "$way" = "$found"; or string match -q -- '-*' $best; or return
     string split ' ' -- $best

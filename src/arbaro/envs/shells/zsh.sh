@@ -85,7 +85,7 @@ __arbaro_complete() {
 __arbaro_complete_openstack() {
     local cur=${words[CURRENT]} way= key group found= best= word at skip= reply
     if [[ $words[CURRENT-1] == --os-cloud ]]; then __arbaro_names ''; compadd -- "${reply[@]}"; return; fi
-    [[ -r $__arbaro_openstack_words ]] || { ("$__arbaro_command" shell-init --openstack >/dev/null 2>&1 &); return; }
+    [[ -r $__arbaro_openstack_words/.first ]] || { ("$__arbaro_command" shell-init --openstack >/dev/null 2>&1 &); return; }
     for (( at = 2; at < CURRENT; at++ )); do
         word=$words[at]
         if [[ -n $skip ]]; then skip=; continue; fi
@@ -95,9 +95,12 @@ __arbaro_complete_openstack() {
             *) way+=${way:+ }$word ;;
         esac
     done
+    local file="$__arbaro_openstack_words/${way%% *}"
+    [[ -n $way ]] || file="$__arbaro_openstack_words/.first"
+    [[ -r $file ]] || { _files; return; }
     while IFS=$'\t' read -r key group; do
         if [[ -z $key && -z $way ]] || [[ "$way " == "$key "* && ${#key} -ge ${#found} && -n $key ]]; then found=$key best=$group; fi
-    done < "$__arbaro_openstack_words"
+    done < "$file"
     [[ -n $best ]] && [[ $way == "$found" || $best == -* ]] || { _files; return; }
     local -a offers
     offers=(${=best})
