@@ -32,6 +32,8 @@ class FakeKeystone:
     without_type: set[str] = field(default_factory=set)
     #: The services that look at no access rules at all.
     careless: set[str] = field(default_factory=set)
+    #: The services that answer 503, as a load balancer does for one that is down.
+    down: set[str] = field(default_factory=set)
     delay: float = 0.0
     token_life: float = 3600
     url: str = ""
@@ -96,6 +98,9 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(401, {"error": {"code": 401, "message": "not logged in", "title": "Unauthorized"}})
             return
         kind = next((k for k, prefix in SERVICES.items() if path.startswith(prefix)), "")
+        if kind in self.fake.down:
+            self._answer(503, {})
+            return
         if self._refused(token, kind, method):
             self._answer(401, {"error": {"code": 401, "message": "refused by rules", "title": "Unauthorized"}})
             return

@@ -33,12 +33,16 @@ def chosen_mode(modes: dict[str, bool]) -> str | None:
 
 def enter(name: str, mode: str | None, project: str) -> "Place":
     """The place that a person wants to be in; asks them for what must be typed."""
+    from arbaro import output
     from arbaro.envs import entering, index
     from arbaro.envs.environment import find
 
     environment = find(name, index.environments())
     # To standard error: standard output belongs to the shell or to the command.
-    return entering.enter(environment, mode, project, lambda what: str(click.prompt(what, err=True)))
+    place = entering.enter(environment, mode, project, lambda what: str(click.prompt(what, err=True)))
+    if place.untried:
+        output.warn(f"Not tried, because they did not answer or are unknown to arbaro: {', '.join(place.untried)}.")
+    return place
 
 
 @click.command("exec")

@@ -6,6 +6,7 @@ https://docs.openstack.org/keystone/latest/user/application_credentials.html#acc
 """
 
 import os
+import re
 import socket
 import time
 import uuid
@@ -50,6 +51,8 @@ def read_only_rules(service_types: Iterable[str]) -> list[dict[str, str]]:
     return [
         {"service": kind, "method": method, "path": "/**"}
         for kind in sorted(types | {"identity"})
+        # Keystone takes no other characters here; such a service stays closed.
+        if re.fullmatch(r"[A-Za-z0-9-]{1,64}", kind)
         for method in ("GET", "HEAD")
     ]
 
@@ -66,7 +69,8 @@ def take(environment: Environment, mode: str, project: str = "") -> Place:
         remember_projects(session, environment)
     path = view_file(environment, mode, project)
     clouds.replace(path, view_text(environment, entry, made, mode), private=True, keep_old=False)
-    return Place(environment, mode, path, path, made.until, project)
+    untried = tuple(verdict.service for verdict in made.verdicts if verdict.untried)
+    return Place(environment, mode, path, path, made.until, project, untried)
 
 
 def remember_projects(session: "Session", environment: Environment) -> None:
@@ -114,8 +118,7 @@ def _proven(made: Made, reply: Mapping[str, Any], environment: Environment, entr
         raise unenforced(environment, "Its keystone knows no access rules (they came with Train).")
     session = cloud_session(environment.cloud, _limited(entry, made), region=environment.os_region)
     verdicts = prove(session, environment.region or None)
-    wrong = [verdict.why for verdict in verdicts if not verdict.holds]
-    if wrong:
+    if wrong := [verdict.wrong for verdict in verdicts if verdict.wrong]:
         raise unenforced(environment, "\n".join(wrong))
     return Made(made.id, made.secret, made.until, tuple(verdicts))
 

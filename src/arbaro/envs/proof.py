@@ -2,7 +2,7 @@
 """Whether a cloud really refuses to write: each service is asked to, with the limited credential and a made-up id.
 
 To delete what does not exist changes nothing. A service that enforces access rules answers 401 or 403 before it looks;
-one that does not answers 404.
+one that does not answers 404. One that is down can neither be tried nor written to, and must not keep people out.
 """
 
 import uuid
@@ -23,53 +23,81 @@ PROBES = {
     "image": ("glance", "/v2/images?limit=1", "/v2/images/{id}"),
     "volumev3": ("cinder", "/volumes?limit=1", "/volumes/{id}"),
     "block-storage": ("cinder", "/volumes?limit=1", "/volumes/{id}"),
+    "placement": ("placement", "/resource_providers?name=x", "/resource_providers/{id}"),
+    "object-store": ("swift", "?limit=1", "/arbaro-{id}"),
+    "orchestration": ("heat", "/stacks?limit=1", "/stacks/{id}"),
+    "load-balancer": ("octavia", "/v2/lbaas/loadbalancers?limit=1", "/v2/lbaas/loadbalancers/{id}"),
+    "dns": ("designate", "/v2/zones?limit=1", "/v2/zones/{id}"),
+    "key-manager": ("barbican", "/v1/secrets?limit=1", "/v1/secrets/{id}"),
 }
+#: Keystone itself took the rules; the others of its kind are not asked for.
+_ITSELF = ("identity",)
+_REFUSED = (401, 403)
+_NO_ANSWER = 0
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a service did with the limited credential: HTTP codes of reading and of writing."""
+    """What a service did with the limited credential: HTTP codes of reading and of writing (0: it did not answer)."""
 
     service: str
     read: int
     write: int
 
     @property
-    def holds(self) -> bool:
-        """Say whether it lets read and refuses to write."""
-        return self.read < 400 and self.write in (401, 403)
+    def wrong(self) -> str:
+        """A sentence if it does not refuse to write, or refuses even to read; else empty."""
+        if self.untried:
+            return ""
+        if self.write not in _REFUSED:
+            return f"{self.service} does not refuse to write (it answered {self.write})."
+        if self.read in _REFUSED:
+            return (
+                f"{self.service} refuses even to read (it answered {self.read}): its [keystone_authtoken] lacks "
+                "service_type, or its policy is stricter."
+            )
+        return ""
 
     @property
-    def why(self) -> str:
-        """What is wrong, in a sentence."""
-        if self.write not in (401, 403):
-            return f"{self.service} does not refuse to write (it answered {self.write})."
-        return (
-            f"{self.service} refuses even to read (it answered {self.read}): "
-            f"its [keystone_authtoken] lacks service_type, or its policy is stricter."
-        )
+    def untried(self) -> bool:
+        """Say whether nothing could be found out, because the service is down or unknown to us."""
+        return self.write == _NO_ANSWER or self.write >= 500
 
 
 def prove(session: "Session", region: str | None) -> list[Verdict]:
-    """Ask all services of the catalog that we know, side by side."""
-    catalog = session.auth.get_access(session).service_catalog  # type: ignore[union-attr]
-    there = [kind for kind in PROBES if catalog.get_endpoints(service_type=kind, region_name=region)]
-    if not there:
-        return []
-    with ThreadPoolExecutor(len(there)) as pool:
-        return list(pool.map(lambda kind: _probe(session, kind, region), there))
+    """Ask all services of the catalog side by side; those that we don't know how to ask count as untried."""
+    access = session.auth.get_access(session)  # type: ignore[union-attr]
+    kinds = [kind for kind in access.service_catalog.get_endpoints(region_name=region) if kind not in _ITSELF]
+    unknown = [Verdict(kind, _NO_ANSWER, _NO_ANSWER) for kind in kinds if kind not in PROBES]
+    known = [kind for kind in kinds if kind in PROBES]
+    if not known:
+        return unknown
+    with ThreadPoolExecutor(len(known)) as pool:
+        return [*pool.map(lambda kind: _probe(session, kind, region), known), *unknown]
 
 
 def _probe(session: "Session", kind: str, region: str | None) -> Verdict:
     name, reading, writing = PROBES[kind]
+    return Verdict(
+        name,
+        _code(session, kind, region, "GET", reading),
+        _code(session, kind, region, "DELETE", writing.format(id=uuid.uuid4())),
+    )
 
-    def code(method: str, path: str) -> int:
+
+def _code(session: "Session", kind: str, region: str | None, method: str, path: str) -> int:
+    from keystoneauth1.exceptions import ClientException
+
+    # Catalogs give some services with their version and some without.
+    version = "/" + path.split("/")[1] if path.startswith("/v") else "/"
+    try:
         base = session.get_endpoint(service_type=kind, region_name=region, interface="public") or ""
-        url = base.rstrip("/").removesuffix("/v2.0" if kind == "network" else "/v2") + path
+        url = base.rstrip("/").removesuffix(version) + path
         # A refusal is an answer here; logging in again would give the same one.
-        return int(session.request(url, method, raise_exc=False, allow_reauth=False, redirect=False).status_code)
-
-    return Verdict(name, code("GET", reading), code("DELETE", writing.format(id=uuid.uuid4())))
+        answer = session.request(url, method, raise_exc=False, allow_reauth=False, redirect=False, connect_retries=0)
+        return int(answer.status_code)
+    except ClientException:
+        return _NO_ANSWER
 
 
 def unenforced(environment: Environment, why: str) -> ArbaroError:

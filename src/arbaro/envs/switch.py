@@ -29,6 +29,8 @@ class Place:
     secure: Path
     until: int = 0
     project: str = ""
+    #: Services of which it is not known that they refuse to write: they did not answer, or we don't know them.
+    untried: tuple[str, ...] = ()
 
 
 def default_mode(environment: Environment) -> str:

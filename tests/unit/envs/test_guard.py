@@ -100,6 +100,12 @@ def test_a_cloud_that_cannot_enforce_it_says_so(write: Write, settings: dict[str
         assert list(switch.view_file(environment(), "read-only").parent.glob("*.yaml")) == []
 
 
+def test_a_service_that_is_down_keeps_nobody_out(fake: FakeKeystone) -> None:
+    fake.down = {"image"}
+    place = entering.enter(environment(), None, "", refuse)
+    assert place.untried == ("glance",)
+
+
 def test_writing_wants_the_regions_name(fake: FakeKeystone, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ArbaroError, match="no terminal"):
         entering.enter(environment(), switch.WRITE, "", refuse)
