@@ -5,7 +5,6 @@ The live tests (tests/live/test_env.py) do the same with the real client and rea
 """
 
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -70,8 +69,20 @@ def home(tmp_path: Path) -> Home:
     return home
 
 
+@pytest.fixture(scope="session", autouse=True)
+def shells() -> None:
+    """All three shells, and what suggests inline in zsh; installed where we may."""
+    needed = ("zsh", "fish", "zsh-autosuggestions")
+    known = subprocess.run(["dpkg-query", "-W", "-f", "${db:Status-Status} ", *needed], capture_output=True, text=True)
+    if known.stdout.split().count("installed") == len(needed):
+        return
+    if os.geteuid() != 0:
+        pytest.fail(f"these tests need Debian's {', '.join(needed)}: apt-get install them")
+    env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    subprocess.run(["apt-get", "-q", "update"], check=True, env=env)
+    subprocess.run(["apt-get", "-q", "-y", "install", "--no-install-recommends", *needed], check=True, env=env)
+
+
 @pytest.fixture(params=SHELLS)
 def shell(request: pytest.FixtureRequest) -> str:
-    if not shutil.which(request.param):
-        pytest.fail(f"no {request.param} here: apt-get install {request.param}")
     return str(request.param)

@@ -60,7 +60,7 @@ def test_exec_hands_over_no_secret_and_nothing_of_the_shell(clouds: Clouds) -> N
 def test_production_reads_and_cannot_write_with_the_real_client(clouds: Clouds) -> None:
     assert "u1" in clouds.run("exec", "prod-1", "--", str(CLIENT), "token", "issue", "-f", "json").stdout
     refused = clouds.run("exec", "prod-1", "--", str(CLIENT), "application", "credential", "create", "x", code=1)
-    assert "refused by rules (HTTP 401)" in refused.stderr
+    assert "refused by rules" in refused.stderr
     clouds.run("exec", "test-1", "--", str(CLIENT), "token", "issue", "-f", "json")
 
 
@@ -171,3 +171,34 @@ def test_add_reads_the_password_from_standard_input(clouds: Clouds) -> None:
     subprocess.run(argv, env=clouds.home.variables, input="right\n", text=True, check=True, capture_output=True)
     assert "u1" in clouds.run("exec", "new", "--", str(CLIENT), "token", "issue", "-f", "json").stdout
     assert "right" not in clouds.home.clouds.read_text().replace("arbaro", "")
+
+
+def test_an_openrc_that_asks_is_asked_once(clouds: Clouds) -> None:
+    rc = clouds.home.path / "test-9-openrc.sh"
+    rc.write_text(
+        f"export OS_AUTH_URL={clouds.fake.url} OS_USERNAME=me OS_PROJECT_NAME=one OS_USER_DOMAIN_ID=default\n"
+        "export OS_PROJECT_DOMAIN_ID=default\necho 'Password: '\nread -sr OS_PASSWORD_INPUT\n"
+        "export OS_PASSWORD=$OS_PASSWORD_INPUT\n"
+    )
+    clouds.run("import", str(rc))
+    refused = clouds.run("each", "test-9", "--", str(CLIENT), "token", "issue", code=2)
+    assert "test-9 asks for its password" in refused.stderr
+    argv = [ARBARO, "env", "exec", "test-9", "--", CLIENT, "token", "issue", "-f", "json"]
+    for typed in ("right\n", ""):
+        done = subprocess.run(argv, env=clouds.home.variables, input=typed, text=True, capture_output=True)
+        assert "u1" in done.stdout, done.stderr
+    everything = [path.read_text() for path in clouds.home.path.rglob("*") if path.suffix in (".yaml", ".yaml~")]
+    assert "test-9: {auth: {password" not in "".join(everything)
+
+
+def test_without_a_keyring_it_says_so(clouds: Clouds) -> None:
+    argv = [ARBARO, "env", "add", "k", "--auth-url", "u", "--username", "me", "--keyring"]
+    done = subprocess.run(argv, env=clouds.home.variables, input="s\n", text=True, capture_output=True)
+    assert done.returncode == 2 and "has no keyring" in done.stderr and "Traceback" not in done.stderr
+    assert "k:" not in clouds.home.clouds.read_text()
+
+
+def test_an_unreachable_keystone_is_one_sentence(clouds: Clouds) -> None:
+    refused = clouds.run("exec", "dead-1", "--read-only", "--", "true", code=2)
+    assert refused.stderr.startswith("Error: Keystone of dead-1 (http://127.0.0.1:1/v3) cannot be reached.")
+    assert "Traceback" not in refused.stderr and "right" not in refused.stderr

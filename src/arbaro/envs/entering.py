@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from arbaro.envs import guard, switch
 from arbaro.envs.environment import PRODUCTION, Environment
-from arbaro.envs.switch import PLAIN, READ_ONLY, SESSION, WRITE, Place
+from arbaro.envs.switch import PLAIN, SESSION, WRITE, Place
 from arbaro.errors import ArbaroError
 
 
@@ -30,7 +30,10 @@ def enter_without_asking(environment: Environment, mode: str | None) -> Place:
         raise ArbaroError(
             f"{environment.name} is not written to in a crowd.", hint=f"arbaro env exec {environment.name} --write -- …"
         )
-    return enter(environment, mode or (READ_ONLY if environment.kind == PRODUCTION else None), "", _nobody)
+    mode = mode or switch.default_mode(environment)
+    if environment.secret == "asked" and not switch.kept(environment, SESSION if mode == PLAIN else mode):
+        raise ArbaroError(f"{environment.name} asks for its password.", hint=f"arbaro env use {environment.name}, once")
+    return enter(environment, mode, "", _nobody)
 
 
 def _nobody(what: str) -> str:
