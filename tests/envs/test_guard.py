@@ -9,12 +9,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from tests.fakes import keystone
-from tests.fakes.keystone import FakeKeystone
 
 from arbaro.envs import entering, guard, index, switch
 from arbaro.envs.environment import Environment
 from arbaro.errors import ArbaroError
+from tests.fakes import keystone
+from tests.fakes.home import move_in, write_clouds
+from tests.fakes.keystone import FakeKeystone
 
 CLOUDS = """\
 cache: {{auth: true}}
@@ -30,6 +31,16 @@ SECURE = "clouds:\n  prod-1: {auth: {password: right}}\n  test-1: {auth: {passwo
 # openstacksdk warns of its own InfluxDB support at each configuration.
 pytestmark = pytest.mark.filterwarnings("ignore:Support for InfluxDB")
 Write = Callable[..., Path]
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    return move_in(tmp_path, monkeypatch)
+
+
+@pytest.fixture
+def write(home: Path) -> Write:
+    return write_clouds
 
 
 @pytest.fixture
