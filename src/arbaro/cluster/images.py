@@ -247,8 +247,13 @@ def _scratch() -> Iterator[Path]:
     # Anybody may make a directory in /dev/shm; only one of our own is to be trusted.
     if place.lstat().st_uid != os.geteuid():
         raise ArbaroError(f"{place} belongs to somebody else.", hint=f"rm -r {place}")
-    with tempfile.TemporaryDirectory(dir=place) as scratch:
-        yield Path(scratch)
+    try:
+        with tempfile.TemporaryDirectory(dir=place) as scratch:
+            yield Path(scratch)
+    finally:
+        # The other image's build may still need it.
+        with contextlib.suppress(OSError):
+            place.rmdir()
 
 
 def _scratches() -> tuple[Path, Path]:
