@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Two netlink messages that pyroute2 reads but cannot write: an interface's IPv4 settings and its proxy ARP delay.
+"""Netlink messages that pyroute2 has no call for: an interface's IPv4 settings, its proxy ARP delay, filtered dumps.
 
 Over netlink and not /proc/sys, because /proc/sys is read-only in the agent's container (linux/if_link.h, linux/neighbour.h).
 """
@@ -8,11 +8,12 @@ import socket
 
 from pyroute2 import netlink
 from pyroute2.netlink import rtnl
-from pyroute2.netlink.rtnl import ndtmsg
+from pyroute2.netlink.rtnl import ifaddrmsg, ifinfmsg, ndmsg, ndtmsg, rtmsg
 
 RTM_SETNEIGHTBL = 67
 # Numbers of linux/ip.h, IPV4_DEVCONF_*.
 DEVCONF = ((1, "forwarding"), (3, "proxy_arp"), (4, "accept_redirects"), (6, "send_redirects"), (8, "rp_filter"))
+SKIP_STATISTICS = 1 << 3  # RTEXT_FILTER_SKIP_STATS: counters are most of what a dump of links says.
 NO_LINK_LOCAL = 1  # IN6_ADDR_GEN_MODE_NONE
 
 
@@ -52,3 +53,34 @@ def send_proxy_delay(ipr, index, milliseconds):
     parms = {"attrs": [("NDTPA_IFINDEX", index), ("NDTPA_PROXY_DELAY", milliseconds)]}
     message["attrs"] = [("NDTA_NAME", "arp_cache"), ("NDTA_PARMS", parms)]
     ipr.nlm_request(message, msg_type=RTM_SETNEIGHTBL, msg_flags=netlink.NLM_F_REQUEST | netlink.NLM_F_ACK)
+
+
+def dump_links(ipr, index=0):
+    """Return the link with this index, or all links; without counters."""
+    return _ask(ipr, ifinfmsg.ifinfmsg(), rtnl.RTM_GETLINK, {"index": index}, IFLA_EXT_MASK=SKIP_STATISTICS, dump=not index)
+
+
+def dump_addresses(ipr, index=0):
+    """Return the IPv4 addresses of one interface, or of all."""
+    return _ask(ipr, ifaddrmsg.ifaddrmsg(), rtnl.RTM_GETADDR, {"family": socket.AF_INET, "index": index})
+
+
+def dump_routes(ipr, protocol, index=0):
+    """Return the IPv4 routes of one protocol through one interface, or through all."""
+    through = {"RTA_OIF": index} if index else {}
+    return _ask(ipr, rtmsg.rtmsg(), rtnl.RTM_GETROUTE, {"family": socket.AF_INET, "proto": protocol}, **through)
+
+
+def dump_neighbours(ipr, index=0):
+    """Return the IPv4 neighbours behind one interface, or behind all."""
+    behind = {"NDA_IFINDEX": index} if index else {}
+    return _ask(ipr, ndmsg.ndmsg(), rtnl.RTM_GETNEIGH, {"family": socket.AF_INET}, **behind)
+
+
+def _ask(ipr, message, kind, header, dump=True, **attributes):
+    """Send a question that the kernel filters (pyroute2's own calls fetch everything and filter here); return the answers."""
+    for name, value in header.items():
+        message[name] = value
+    message["attrs"] = list(attributes.items())
+    flags = netlink.NLM_F_REQUEST | (netlink.NLM_F_DUMP if dump else 0)
+    return list(ipr.nlm_request(message, msg_type=kind, msg_flags=flags))

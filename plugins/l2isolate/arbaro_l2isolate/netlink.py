@@ -22,7 +22,6 @@ from arbaro_l2isolate import messages, names, privileged
 from arbaro_l2isolate.planner import CONF, Action, FoundTap, Route
 
 SCOPE_LINK = 253
-SKIP_STATISTICS = 1 << 3  # RTEXT_FILTER_SKIP_STATS: counters are most of a link's dump.
 # Above so many taps one dump of everything is cheaper than a question for each.
 FEW = 8
 GONE = {errno.ENODEV, errno.ENXIO}
@@ -69,19 +68,11 @@ def _dump(indices):
     found = {}
     with pyroute2.IPRoute(strict_check=True) as ipr:
         for asked in _questions(indices):
-            links = {link["index"]: link for link in _links(ipr, asked)}
-            addresses = _by_index(ipr.get_addr(family=socket.AF_INET, **asked), lambda a: (a["index"], _address(a)))
-            asked_oif = {"oif": asked["index"]} if asked else {}
-            ours = ipr.get_routes(family=socket.AF_INET, proto=names.ROUTE_PROTOCOL, table=254, **asked_oif)
-            routes = _by_index(ours, lambda r: (r.get_attr("RTA_OIF"), _route(r)))
-            asked_neigh = {"ifindex": asked["index"]} if asked else {}
-            permanent = [n for n in ipr.get_neighbours(family=socket.AF_INET, **asked_neigh) if n["state"] & NUD_PERMANENT]
-            neighbours = _by_index(permanent, lambda n: (n["ifindex"], _neighbour(n)))
+            by_index = _answers(ipr, **asked)
             for name, index in indices.items():
-                if index in links:
+                if index in by_index[0]:
                     with contextlib.suppress(FileNotFoundError):
-                        values = [by.get(index, []) for by in (addresses, routes, neighbours)]
-                        found[name] = [*_link(links[index]), _proxy_delay(name), *values]
+                        found[name] = [_proxy_delay(name), *(answer.get(index, []) for answer in by_index)]
     return found
 
 
@@ -93,16 +84,23 @@ def _questions(indices) -> Iterator[dict]:
         yield {}
 
 
-def _links(ipr, asked):
-    """Return links; one that has just gone is an empty answer, not an error."""
-    if not asked:
-        return ipr.get_links(ext_mask=SKIP_STATISTICS)
+def _answers(ipr, **asked):
+    """Return links, addresses, our routes, permanent neighbours, each by interface; all empty if the tap has just gone."""
     try:
-        return ipr.link("get", ext_mask=SKIP_STATISTICS, **asked)
+        links = {link["index"]: _link(link) for link in messages.dump_links(ipr, **asked)}
+        addresses = messages.dump_addresses(ipr, **asked)
+        routes = messages.dump_routes(ipr, names.ROUTE_PROTOCOL, **asked)
+        neighbours = [n for n in messages.dump_neighbours(ipr, **asked) if n["state"] & NUD_PERMANENT]
     except netlink.exceptions.NetlinkError as error:
         if error.code in GONE:
-            return []
+            return [{}, {}, {}, {}]
         raise
+    return [
+        links,
+        _by_index(addresses, lambda a: (a["index"], _address(a))),
+        _by_index(routes, lambda r: (r.get_attr("RTA_OIF"), _route(r))),
+        _by_index(neighbours, lambda n: (n["ifindex"], _neighbour(n))),
+    ]
 
 
 def _by_index(messages_, key: Callable) -> dict[int, list]:
@@ -127,9 +125,9 @@ def _neighbour(message):
 
 
 def _link(message):
-    """Return [mac, mtu, up, settings] of a link."""
-    inet = dict(message.get_attr("IFLA_AF_SPEC")["attrs"])["AF_INET"]
-    settings = [[name, inet[name]] for name, _ in CONF]
+    """Return [mac, mtu, up, settings] of a link; one without IPv4 (loopback's like) has no settings."""
+    inet = dict(message.get_attr("IFLA_AF_SPEC", {"attrs": []})["attrs"]).get("AF_INET", {})
+    settings = [[name, inet[name]] for name, _ in CONF if name in inet]
     return [message.get_attr("IFLA_ADDRESS"), message.get_attr("IFLA_MTU"), bool(message["flags"] & IFF_UP), settings]
 
 
@@ -139,10 +137,10 @@ def _proxy_delay(name) -> int:
 
 
 def _unpack(name, packed) -> FoundTap:
-    mac, mtu, up, settings, delay, addresses, routes, neighbours = packed
-    conf, ours = (frozenset(tuple(pair) for pair in pairs) for pairs in (settings, neighbours))
-    found_routes = frozenset(Route(*route) for route in routes)
-    return FoundTap(name, mac, mtu, up, conf, delay, frozenset(addresses), found_routes, ours)
+    delay, (mac, mtu, up, settings), addresses, routes, neighbours = packed
+    conf, permanent = (frozenset(tuple(pair) for pair in pairs) for pairs in (settings, neighbours))
+    ours = frozenset(Route(*route) for route in routes)
+    return FoundTap(name, mac, mtu, up, conf, delay, frozenset(addresses), ours, permanent)
 
 
 @privileged.network.entrypoint
