@@ -14,8 +14,9 @@ from collections.abc import Collection, Mapping
 from neutron.plugins.ml2.drivers.agent import _agent_manager_base as base
 from neutron_lib.agent import topics
 from oslo_log import log
+from pyroute2.netlink.exceptions import NetlinkError
 
-from arbaro_l2isolate import dnsmasq, names, planner, ports
+from arbaro_l2isolate import dnsmasq, dnsmasq_process, names, planner, ports
 from arbaro_l2isolate.callbacks import L2IsolateCallbacks
 
 LOG = log.getLogger(__name__)
@@ -32,7 +33,7 @@ class L2IsolateManager(base.CommonAgentManagerBase):
         self._lock = threading.RLock()
         self._wanted: dict = {}
         self._details: dict[str, Mapping] = {}
-        self._refused: set[str] = set()
+        self._out_of_order: set[str] = set()
         self._elevated_until: dict[str, float] = {}
         self._next_comparison = clock() + settings.reconcile_interval
 
@@ -82,31 +83,44 @@ class L2IsolateManager(base.CommonAgentManagerBase):
         refused = self.taps.change_taps(actions) if actions else []
         for action, reason in refused:
             LOG.error("%s: the kernel refused %s %s: %s", action.tap, action.verb, action.value, reason)
-        self._refused -= found.keys()
-        self._refused |= {action.tap for action, _ in refused}
+        # A tap that has gone meanwhile is not in order either: the loop will hear of it.
+        self._out_of_order -= found.keys()
+        self._out_of_order |= {action.tap for action, _ in refused} | (set(only or ()) - found.keys())
         return actions
 
     def _write_dhcp(self):
         leases = dnsmasq.wanted_leases(self._details.values(), self.subnets.get(self._subnets_in_use()))
-        self.dhcp.make(dnsmasq.render(leases, self.settings))
+        complete = self.taps.tap_names() <= self._wanted.keys()
+        self.dhcp.make(dnsmasq.render(leases, self.settings), complete)
 
     def _subnets_in_use(self):
         return set().union(*(ports.subnet_ids(details) for details in self._details.values()))
 
     def tick(self) -> None:
-        """Do what is due without a message: end preferences, look at dnsmasq, compare everything now and then."""
-        now = self._clock()
-        with self._lock:
-            for name in [name for name, until in self._elevated_until.items() if until <= now]:
-                del self._elevated_until[name]
-                self._wanted = planner.settled(self._wanted, name)
-                self._compare({name})
-            self.dhcp.look_after()
-            if now >= self._next_comparison:
-                self._next_comparison = now + self.settings.reconcile_interval
-                drift = self._compare()
-                if drift:
-                    LOG.warning("Somebody else had changed taps; mended: %s", drift)
+        """Do what is due without a message: end preferences, look at dnsmasq, compare everything now and then.
+
+        The loop would end if this raised, so that a host without dnsmasq would also have no routes.
+        """
+        try:
+            with self._lock:
+                self._settle()
+                self._compare_now_and_then()
+                self.dhcp.look_after()
+        except (OSError, NetlinkError, dnsmasq_process.DnsmasqError):
+            LOG.exception("Looking after this host failed; next try in a moment")
+
+    def _settle(self):
+        for name in [name for name, until in self._elevated_until.items() if until <= self._clock()]:
+            del self._elevated_until[name]
+            self._wanted = planner.settled(self._wanted, name)
+            self._compare({name})
+
+    def _compare_now_and_then(self):
+        if self._clock() >= self._next_comparison:
+            self._next_comparison = self._clock() + self.settings.reconcile_interval
+            drift = self._compare()
+            if drift:
+                LOG.warning("Somebody else had changed taps; mended: %s", drift)
 
     # What the loop asks for (CommonAgentManagerBase).
 
@@ -121,7 +135,7 @@ class L2IsolateManager(base.CommonAgentManagerBase):
 
     def plug_interface(self, network_id, network_segment, device, device_owner):
         """Return whether a tap is as neutron wants it; `serve` has made it so."""
-        return self._wanted.get(device) is not None and device not in self._refused
+        return self._wanted.get(device) is not None and device not in self._out_of_order
 
     def setup_arp_spoofing_protection(self, device, device_details):
         """Do nothing: the firewall knows each tap's addresses, and `serve` has done the rest."""
@@ -133,6 +147,7 @@ class L2IsolateManager(base.CommonAgentManagerBase):
             for name in devices:
                 self._details.pop(name, None)
                 self._elevated_until.pop(name, None)
+                self._out_of_order.discard(name)
             self._write_dhcp()
 
     def delete_unreferenced_arp_protection(self, current_devices):
