@@ -33,20 +33,18 @@ class L2IsolateAgent(_common_agent.CommonAgentLoop):
     def treat_devices_added_updated(self, devices):
         """Ask neutron about devices, make all their taps so, then report each; return whether to ask again.
 
-        The bulk question costs neutron-server one query for a step of ports, where the stock loop's costs one for each.
-        What is raised here makes the loop start over with all devices.
+        What is raised here makes the loop start over with all devices. The stock call and not the bulk one
+        (`…_and_failed_devices`): that finds ports by whole ids only, and a tap's name holds the first 11 characters.
         """
         step = cfg.CONF.rpc_resources_processing_step
-        ordered, failed = sorted(devices), False
+        ordered = sorted(devices)
         for start in range(0, len(ordered), step):
-            answer = self.plugin_rpc.get_devices_details_list_and_failed_devices(
-                self.context, devices=ordered[start : start + step], agent_id=self.agent_id, host=cfg.CONF.host
-            )
-            failed |= bool(answer["failed_devices"])
-            self.mgr.serve(answer["devices"])
-            for details in answer["devices"]:
+            chunk = ordered[start : start + step]
+            answers = self.plugin_rpc.get_devices_details_list(self.context, chunk, self.agent_id, host=cfg.CONF.host)
+            self.mgr.serve(answers)
+            for details in answers:
                 self._process_device_if_exists(details)
-        return failed
+        return False
 
     def scan_devices(self, previous, sync):
         """Scan as the stock loop does; when out of step with neutron-server, its subnets may have changed as well."""
