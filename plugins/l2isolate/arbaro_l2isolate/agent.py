@@ -5,6 +5,7 @@ import pathlib
 import sys
 
 from neutron.common import config as common_config
+from neutron.conf import service as service_config
 from neutron.conf.agent import common as agent_config
 from neutron.plugins.ml2.drivers.agent import _common_agent
 from oslo_config import cfg
@@ -62,6 +63,8 @@ def wrong_host_settings(root=pathlib.Path("/proc/sys")):
 def main():
     """Run the agent until it is told to stop."""
     common_config.register_common_config_options()
+    # neutron-lib asks for it when a message times out, and would die of its absence.
+    service_config.register_service_opts(service_config.RPC_EXTRA_OPTS)
     options.register()
     common_config.init(sys.argv[1:])
     common_config.setup_logging()
