@@ -13,6 +13,8 @@ from oslo_log import log
 from oslo_service import service
 
 from arbaro_l2isolate import dnsmasq, names, netlink, options
+from arbaro_l2isolate.firewall.driver import L2IsolateFirewallDriver
+from arbaro_l2isolate.firewall.kernel import NftError
 from arbaro_l2isolate.manager import L2IsolateManager
 from arbaro_l2isolate.subnets import Subnets
 
@@ -48,16 +50,36 @@ class L2IsolateAgent(_common_agent.CommonAgentLoop):
         return False
 
     def scan_devices(self, previous, sync):
-        """Scan as the stock loop does; when out of step with neutron-server, its subnets may have changed as well."""
+        """Scan as the stock loop does, and see that the firewall is there.
+
+        When out of step with neutron-server, its subnets may have changed as well.
+        """
         if sync:
             self.mgr.subnets.forget()
+        self._look_after_firewall()
         return super().scan_devices(previous, sync)
+
+    def _look_after_firewall(self):
+        """Mend the firewall; what is raised here would end the loop, so it is logged and tried again with the next turn."""
+        if isinstance(self.sg_agent.firewall, L2IsolateFirewallDriver):
+            try:
+                self.sg_agent.firewall.look_after()
+            except (OSError, NftError):
+                LOG.exception("Looking after the firewall failed; next try in a moment")
 
 
 def wrong_host_settings(root=pathlib.Path("/proc/sys")):
     """Return (name, found, wanted) of each kernel setting without which routing to taps cannot work."""
     found = {name: (root / name).read_text().strip() for name in HOST_SETTINGS}
     return [(name, found[name], wanted) for name, wanted in HOST_SETTINGS.items() if found[name] != wanted]
+
+
+def _check_surroundings():
+    """Log what would keep servers from having a network, or a safe one."""
+    for name, found, wanted in wrong_host_settings():
+        LOG.error("%s is %s, has to be %s: servers here will have no network. Set it with sysctl.", name, found, wanted)
+    if cfg.CONF.SECURITYGROUP.firewall_driver != names.NETWORK_TYPE:
+        LOG.error("[SECURITYGROUP] firewall_driver is not %s: no other knows unbridged taps.", names.NETWORK_TYPE)
 
 
 def main():
@@ -69,8 +91,7 @@ def main():
     common_config.init(sys.argv[1:])
     common_config.setup_logging()
     agent_config.setup_privsep()
-    for name, found, wanted in wrong_host_settings():
-        LOG.error("%s is %s on this host, but has to be %s: servers will have no network. Set it with sysctl.", name, found, wanted)
+    _check_surroundings()
     settings = cfg.CONF.l2isolate
     manager = L2IsolateManager(settings, netlink, dnsmasq.Dnsmasq(settings.dhcp_directory), cfg.CONF.host)
     agent = L2IsolateAgent(

@@ -353,6 +353,10 @@ def test_a_guest_cannot_answer_dhcp(world):
     watch.settimeout(0.5)
     with inside("a"):
         rogue = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        rogue.bind((A.address, 6767))
+        rogue.sendto(b"no offer", ("192.0.2.2", 68))
+        assert watch.recv(100) == b"no offer", "only the server's port is what is refused"
+        rogue = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         rogue.bind((A.address, 67))
         rogue.sendto(b"offer", ("192.0.2.2", 68))
     with pytest.raises(TimeoutError):
@@ -396,6 +400,17 @@ def test_dnsmasq_is_started_again(world):
     with inside("host"):
         world.manager.tick()
     assert _dhcp(A)[0] == A.address
+
+
+def test_rules_that_others_flushed_come_back(world):
+    world.plug(A, "web")
+    with inside("host"):
+        run("nft", "flush", "ruleset")
+        world.firewall.look_after()
+        assert A.tap in run("nft", "list", "map", "inet", "arbaro_l2isolate", "ingress_of")
+    server = listen("a", 7001)
+    assert connect("out", A.address, 7001) is None
+    server.close()
 
 
 def test_rules_that_others_deleted_come_back_with_the_next_change(world):

@@ -112,6 +112,14 @@ class L2IsolateFirewallDriver(firewall.FirewallDriver):
         if before is None or self._departed or flows.has_narrowed(before, after):
             self._end_revoked_flows()
 
+    def look_after(self):
+        """Put the rules back if somebody has flushed them (restarting nftables.service does): taps would stand open."""
+        if self._hands.has_table():
+            return
+        LOG.error("The table inet %s has gone: somebody flushed nftables. Putting it back.", rules.TABLE)
+        self._applied = None
+        self._apply()
+
     def _to_kernel(self, before, after):
         if before is not None:
             try:
