@@ -150,16 +150,16 @@ def _plan_link(tap: WantedTap, found: FoundTap) -> Iterator[Action]:
 
 
 def _plan_arrivals(tap: WantedTap, found: FoundTap) -> Iterator[Action]:
-    """Yield what is to be added; a link that is or goes down loses its routes, so all of them come again."""
+    """Yield what is to be added."""
     for gateway in sorted(tap.gateways - found.addresses):
         yield Action("add_address", tap.name, (gateway,))
     if not tap.up:
         return
-    fresh = not found.up
-    neighbours = frozenset((address, tap.guest_mac) for address in tap.addresses)
-    for neighbour in sorted(neighbours if fresh else neighbours - found.neighbours):
+    # The kernel forgets an interface's neighbours, permanent ones too, when its MAC changes.
+    kept = found.neighbours if found.mac == host_mac(tap.guest_mac) else frozenset()
+    for neighbour in sorted(frozenset((address, tap.guest_mac) for address in tap.addresses) - kept):
         yield Action("set_neighbour", tap.name, neighbour)
-    for route in sorted(wanted_routes(tap) if fresh else wanted_routes(tap) - found.routes):
+    for route in sorted(wanted_routes(tap) - found.routes):
         yield Action("set_route", tap.name, tuple(route))
 
 

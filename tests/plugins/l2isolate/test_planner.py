@@ -42,7 +42,7 @@ class Host:
         self.taps[name] = replace(self.taps[name], **changes)
 
     def set_mac(self, name, mac):
-        self.edit(name, mac=mac)
+        self.edit(name, mac=mac, neighbours=frozenset())
 
     def set_mtu(self, name, mtu):
         self.edit(name, mtu=mtu)
@@ -127,6 +127,7 @@ def assert_is_as_neutron_wants(host, neutron):
         assert tap.routes == planner.wanted_routes(wanted)
         if wanted is not None:
             assert (tap.mac, tap.mtu, tap.up) == (planner.host_mac(wanted.guest_mac), wanted.mtu, wanted.up)
+            assert tap.neighbours == frozenset((a, wanted.guest_mac) for a in wanted.addresses if wanted.up)
             assert tap.addresses == wanted.gateways and planner.wanted_conf(wanted) <= tap.conf and tap.proxy_delay == 0
 
 
@@ -238,6 +239,17 @@ def test_an_address_moves_between_two_taps_without_a_gap(order, elevated, old_fi
         host.do([action])
         assert all(host.holder(Route(f"10.0.0.{n}", 4210)) for n in range(4))
     assert all(host.taps[name].routes == planner.wanted_routes(tap) for name, tap in second.items())
+
+
+def test_the_last_word_on_an_address_holds():
+    """An address went to another port, and the message that the old one has lost it is late."""
+    old, new = (WantedTap(f"tap{n}", f"fa:16:3e:00:00:0{n}", frozenset({"10.0.0.9"}), frozenset()) for n in (1, 2))
+    wanted = planner.told_here(planner.told_here({}, old), new)
+    host = Host()
+    host.make("tap1"), host.make("tap2")
+    for _ in range(2):
+        host.do(planner.plan(wanted, host.taps))
+        assert host.holder(Route("10.0.0.9", 4210)) == "tap2"
 
 
 def test_a_tap_of_which_neutron_said_nothing_stays_as_it_is():
