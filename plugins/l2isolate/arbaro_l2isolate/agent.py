@@ -60,7 +60,7 @@ class L2IsolateAgent(_common_agent.CommonAgentLoop):
         return super().scan_devices(previous, sync)
 
     def _look_after_firewall(self):
-        """Mend the firewall; what is raised here would end the loop, so it is logged and tried again with the next turn."""
+        """Mend the firewall; an exception would end the loop, so it is logged and the next turn tries again."""
         if isinstance(self.sg_agent.firewall, L2IsolateFirewallDriver):
             try:
                 self.sg_agent.firewall.look_after()

@@ -4,10 +4,10 @@
 Messages may be lost, doubled or out of order; a state that came with one could be older than what we know.
 """
 
+import oslo_messaging
 from neutron.api.rpc.handlers import securitygroups_rpc
 from neutron.plugins.ml2.drivers.agent import _agent_manager_base as base
 from oslo_config import cfg
-import oslo_messaging
 
 from arbaro_l2isolate import names
 

@@ -1,17 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""DHCP: one dnsmasq for all taps of a host. Here is what its files should say and what a change needs; pure but for `Dnsmasq`.
+"""DHCP: one dnsmasq for all taps of a host: its files, and what a change of them needs; pure but for `Dnsmasq`.
 
-One file for each port and each subnet, so that a port is one small write. dnsmasq sees a new port's file by itself; it does not
-see one that has changed or gone, and it remembers old leases (so that an address's next owner would get none): that needs a
-restart, which takes 0.04 s with 1,000 ports and forgets nothing that the files do not say (there is no lease file).
+One file for each port and each subnet, so that a port is one small write. dnsmasq sees a new port's file by itself; it
+does not see one that has changed or gone, and it remembers old leases (so that an address's next owner would get none):
+that needs a restart, which takes 0.04 s with 1,000 ports and forgets nothing that the files do not say (there is no
+lease file).
 """
 
 from __future__ import annotations
 
 import ipaddress
+import pathlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-import pathlib
 
 from arbaro_l2isolate import dnsmasq_process
 from arbaro_l2isolate.ports import Subnet, ipv4_addresses
@@ -106,7 +107,8 @@ def _subnet(subnet: Subnet, mtu: int, settings) -> str:
 def guest_routes(subnet: Subnet) -> list[str]:
     """Return option 121 as destination, next hop, …; clients that understand it ignore the router option.
 
-    The gateway comes first and on-link, so that the default route also holds where the guest's address has a mask of /32.
+    The gateway comes first and on-link, so that the default route also holds where the guest's address has a mask of
+    /32.
     """
     routes = [f"{subnet.gateway}/32", "0.0.0.0", "0.0.0.0/0", subnet.gateway]
     for destination, next_hop in subnet.routes:
@@ -116,7 +118,7 @@ def guest_routes(subnet: Subnet) -> list[str]:
 
 
 def _host(lease: Lease, settings) -> str:
-    """Return a port's file; dnsmasq tags a request with the interface it came on, so a MAC counts on its own tap only."""
+    """Return a port's file; dnsmasq tags a request with its interface, so a MAC counts on its own tap only."""
     name = "host-" + lease.address.replace(".", "-")
     return f"{lease.mac},tag:{lease.tap},{lease.address},{name},{settings.dhcp_lease_seconds}\n"
 

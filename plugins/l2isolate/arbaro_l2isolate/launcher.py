@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The console script `neutron-l2isolate-agent`: makes Python cooperative before anything else is imported, as neutron does."""
+"""The console script `neutron-l2isolate-agent`: makes Python cooperative before all other imports, as neutron does."""
 
 from neutron.common import eventlet_utils
 

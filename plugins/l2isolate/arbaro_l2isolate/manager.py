@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The manager behind neutron's common agent loop: remembers what neutron said, and makes the host so.
 
-The loop tells it about devices one by one; `serve` takes a whole batch, so that a hundred taps are programmed before the first
-of a hundred messages goes back to neutron-server.
+The loop tells it about devices one by one; `serve` takes a whole batch, so that a hundred taps are programmed before
+the first of a hundred messages goes back to neutron-server.
 """
 
 from __future__ import annotations

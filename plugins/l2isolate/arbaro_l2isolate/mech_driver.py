@@ -31,5 +31,5 @@ class L2IsolateMechanismDriver(mech_agent.SimpleAgentMechanismDriverBase):
         return {}
 
     def get_vif_details(self, context, agent, segment):
-        """Add the MAC that nova gives the host's side of the tap: the one that libvirt and the agent would give it too."""
+        """Add the MAC that nova gives the host's side of the tap: the same as libvirt's and the agent's."""
         return {**self.vif_details, TAP_MAC_ADDRESS: host_mac(context.current["mac_address"])}

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Netlink messages that pyroute2 has no call for: an interface's IPv4 settings, its proxy ARP delay, filtered dumps.
 
-Over netlink and not /proc/sys, because /proc/sys is read-only in the agent's container (linux/if_link.h, linux/neighbour.h).
+Over netlink and not /proc/sys, because /proc/sys is read-only in the agent's container (linux/if_link.h,
+linux/neighbour.h).
 """
 
 import socket
@@ -57,7 +58,9 @@ def send_proxy_delay(ipr, index, milliseconds):
 
 def dump_links(ipr, index=0):
     """Return the link with this index, or all links; without counters."""
-    return _ask(ipr, ifinfmsg.ifinfmsg(), rtnl.RTM_GETLINK, {"index": index}, IFLA_EXT_MASK=SKIP_STATISTICS, dump=not index)
+    return _ask(
+        ipr, ifinfmsg.ifinfmsg(), rtnl.RTM_GETLINK, {"index": index}, IFLA_EXT_MASK=SKIP_STATISTICS, dump=not index
+    )
 
 
 def dump_addresses(ipr, index=0):
@@ -78,7 +81,7 @@ def dump_neighbours(ipr, index=0):
 
 
 def _ask(ipr, message, kind, header, dump=True, **attributes):
-    """Send a question that the kernel filters (pyroute2's own calls fetch everything and filter here); return the answers."""
+    """Send a question that the kernel filters, and return the answers; pyroute2's own calls fetch everything."""
     for name, value in header.items():
         message[name] = value
     message["attrs"] = list(attributes.items())

@@ -58,7 +58,7 @@ def find_taps(wanted: Iterable[str] | None = None) -> dict[str, FoundTap]:
 
 
 def change_taps(actions: Iterable[Action]) -> list[tuple[Action, str]]:
-    """Do the actions in order; return those that the kernel refused with its reason. A tap that has gone is no failure."""
+    """Do the actions in order; return those refused, and why. That a tap has gone is no failure."""
     refused = _touch([tuple(action) for action in actions])
     return [(Action(verb, tap, tuple(value)), os.strerror(code)) for verb, tap, value, code in refused]
 
@@ -85,7 +85,7 @@ def _questions(indices) -> Iterator[dict]:
 
 
 def _answers(ipr, **asked):
-    """Return links, addresses, our routes, permanent neighbours, each by interface; all empty if the tap has just gone."""
+    """Return links, addresses, our routes, permanent neighbours, each by interface; empty if the tap has gone."""
     try:
         links = {link["index"]: _link(link) for link in messages.dump_links(ipr, **asked)}
         addresses = messages.dump_addresses(ipr, **asked)

@@ -15,7 +15,7 @@ OPTIONS = [
         default=0,
         min=0,
         help="How long a server that arrives by live migration is announced with the better metric (4209), so that "
-        "the fabric prefers this host while the old one still announces it. Needs the routing daemon's matching policy; "
+        "the fabric prefers this host while the old one still announces it. Needs the routing daemon's policy for it; "
         "0 switches it off.",
     ),
     cfg.StrOpt(

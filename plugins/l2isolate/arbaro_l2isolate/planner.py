@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a hypervisor's taps should be like, what they are like, and the difference as actions: pure functions.
 
-Three answers are possible for a tap: neutron wants it like this (`WantedTap`), neutron says that it is not to be served here
-(`None`: no route to it), or neutron has not said anything yet (no entry: it stays as it is, so that a start without
-neutron-server changes nothing).
+Three answers are possible for a tap: neutron wants it like this (`WantedTap`), neutron says that it is not to be served
+here (`None`: no route to it), or neutron has not said anything yet (no entry: it stays as it is, so that a start
+without neutron-server changes nothing).
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from typing import NamedTuple, Optional
 
 from arbaro_l2isolate import names
 
-# net.ipv4.conf.<tap>.*: route what the guest sends, answer ARP for everything that we can route, let nobody send as somebody
+# net.ipv4.conf.<tap>.*: route what the guest sends, answer ARP for everything that we can route, let nobody send as
+# somebody
 # else, and never tell a guest that there is a shorter way.
 CONF = (("forwarding", 1), ("proxy_arp", 1), ("send_redirects", 0), ("accept_redirects", 0), ("rp_filter", 1))
 STRICT, LOOSE = 1, 2
@@ -29,7 +30,7 @@ class Route(NamedTuple):
 
 @dataclass(frozen=True)
 class WantedTap:
-    """A tap as neutron wants it; addresses are IPv4 in dotted form, MACs lower case with colons, mtu in bytes (0: leave it)."""
+    """A tap as neutron wants it; IPv4 in dotted form, MACs in lower case, mtu in bytes (0: as it is)."""
 
     name: str
     guest_mac: str
@@ -65,11 +66,11 @@ class Action(NamedTuple):
     value: tuple
 
 
-Wanted = Mapping[str, Optional[WantedTap]]
+Wanted = Mapping[str, Optional[WantedTap]]  # Evaluated when imported: Python 3.9 has no `|` there.
 
 
 def host_mac(guest_mac: str) -> str:
-    """Return the MAC of the host's side of a tap: what libvirt gives it, so that a migrated guest's ARP entry stays true."""
+    """Return the MAC of a tap's host side: libvirt's choice, so that a migrated guest's ARP entry stays true."""
     return "fe" + guest_mac[2:]
 
 
@@ -91,11 +92,12 @@ def told_here(wanted: Wanted, tap: WantedTap) -> dict[str, WantedTap | None]:
 
     Neutron gives an address to one port at a time: another tap that still claims one of them is out of date.
     """
-    others = {
-        name: other if other is None else replace(other, addresses=other.addresses - tap.addresses)
+    robbed = {
+        name: replace(other, addresses=other.addresses - tap.addresses)
         for name, other in wanted.items()
+        if other is not None and not other.addresses.isdisjoint(tap.addresses)
     }
-    return {**others, tap.name: tap}
+    return {**wanted, **robbed, tap.name: tap}
 
 
 def told_not_here(wanted: Wanted, name: str) -> dict[str, WantedTap | None]:

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The only doors to the kernel: two privsep contexts, each with the capabilities that its functions need and no more."""
+"""The only doors to the kernel: two privsep contexts, each with just the capabilities it needs."""
 
-from oslo_privsep import capabilities
-from oslo_privsep import priv_context
+from oslo_privsep import capabilities, priv_context
 
 # Links, addresses, routes, neighbours, nftables, conntrack.
 network = priv_context.PrivContext(

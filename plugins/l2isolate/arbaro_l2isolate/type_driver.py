@@ -41,7 +41,9 @@ class L2IsolateTypeDriver(api.ML2TypeDriver):
         """Refuse a physical network or segmentation id (InvalidInput): a routed network has neither."""
         for key, value in segment.items():
             if value and key != api.NETWORK_TYPE:
-                raise exceptions.InvalidInput(error_message=f"{key} prohibited for {names.NETWORK_TYPE} provider network")
+                raise exceptions.InvalidInput(
+                    error_message=f"{key} prohibited for {names.NETWORK_TYPE} provider network"
+                )
 
     def reserve_provider_segment(self, context, segment, filters=None):
         """Return the segment as it is: nothing to reserve."""

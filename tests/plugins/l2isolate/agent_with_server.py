@@ -9,12 +9,13 @@ import json
 import pathlib
 import sys
 
-from arbaro_l2isolate import launcher  # First: makes Python cooperative.
-
 import eventlet
 import netaddr
 import oslo_messaging
-from arbaro_l2isolate import agent
+from arbaro_l2isolate import (
+    agent,
+    launcher,  # First: makes Python cooperative.
+)
 from neutron import objects
 from neutron.objects import subnet as subnet_objects
 from neutron.plugins.ml2 import rpc as ml2_rpc

@@ -26,7 +26,8 @@ def run(*words, **options):
 @contextlib.contextmanager
 def inside(namespace):
     """Put this thread into a namespace: sockets, netlink and child processes made here are there."""
-    with open("/proc/thread-self/ns/net") as home, open(f"/run/netns/{PREFIX}{namespace}") as there:
+    namespaces = pathlib.Path("/proc/thread-self/ns/net"), pathlib.Path(f"/run/netns/{PREFIX}{namespace}")
+    with namespaces[0].open() as home, namespaces[1].open() as there:
         _enter(there)
         try:
             yield
@@ -136,7 +137,19 @@ class Hypervisor:
 
 def ping(namespace, target, source=None, count=1):
     """Return how many of `count` pings were answered within 0.5 s each."""
-    words = ["ping", "-n", "-q", "-c", str(count), "-i", "0.02", "-W", "0.5", *(["-I", source] if source else []), target]
+    words = [
+        "ping",
+        "-n",
+        "-q",
+        "-c",
+        str(count),
+        "-i",
+        "0.02",
+        "-W",
+        "0.5",
+        *(["-I", source] if source else []),
+        target,
+    ]
     with inside(namespace):
         done = subprocess.run(words, capture_output=True, text=True, timeout=30)
     received = [part for part in done.stdout.split(",") if " received" in part]
@@ -171,8 +184,8 @@ def counter(namespace, name):
     with inside(namespace):
         lines = pathlib.Path("/proc/thread-self/net/netstat").read_text().splitlines()
     pairs = {}
-    for names, values in zip(lines[::2], lines[1::2]):
-        pairs.update(zip(names.split()[1:], values.split()[1:]))
+    for names, values in zip(lines[::2], lines[1::2], strict=True):
+        pairs.update(zip(names.split()[1:], values.split()[1:], strict=True))
     return int(pairs[name])
 
 

@@ -19,7 +19,7 @@ from oslo_utils import timeutils
 class L2IsolateTestCase(test_plugin.Ml2PluginV2TestCase):
     """An ML2 plug-in with our two drivers and one agent that is alive on hv1."""
 
-    _mechanism_drivers = ["l2isolate"]
+    _mechanism_drivers = ("l2isolate",)
 
     def setUp(self):
         cfg.CONF.set_override("type_drivers", ["l2isolate", "local"], group="ml2")

@@ -7,10 +7,10 @@ capabilities, kernel, nft, dnsmasq. Stands in: neutron-server and the broker (ag
 
 import json
 import os
+import pathlib
 import subprocess
 import sys
 import time
-import pathlib
 
 import conftest
 import pytest
@@ -38,7 +38,10 @@ dhcp_directory = {directory}/dhcp
 dhcp_user = root
 elevated_seconds = 1
 """
-RULES = [{"direction": "egress", "ethertype": "IPv4"}, {"direction": "ingress", "ethertype": "IPv4", "protocol": "icmp"}]
+RULES = [
+    {"direction": "egress", "ethertype": "IPv4"},
+    {"direction": "ingress", "ethertype": "IPv4", "protocol": "icmp"},
+]
 
 
 class Agent:
@@ -50,7 +53,9 @@ class Agent:
 
     def here(self, *guests, elsewhere=()):
         fixed = lambda guest: [{"subnet_id": SUBNET, "ip_address": guest.address}]  # noqa: E731
-        details = {g.tap: {**g.details(fixed_ips=fixed(g), network_id=NETWORK), "physical_network": None} for g in guests}
+        details = {
+            g.tap: {**g.details(fixed_ips=fixed(g), network_id=NETWORK), "physical_network": None} for g in guests
+        }
         details.update({g.tap: {"device": g.tap, "no_active_binding": True} for g in elsewhere})
         ports = {g.tap: g.filtered("web") for g in (*guests, *elsewhere)}
         groups = {"security_groups": {"web": RULES}, "sg_member_ips": {}}
@@ -63,7 +68,10 @@ class Agent:
         output = (self.directory / "out").open("a")
         with inside("host"):
             self.process = subprocess.Popen(
-                [sys.executable, script, str(self.directory)], stdout=output, stderr=output, env={**os.environ, "PYTHONPATH": path}
+                [sys.executable, script, str(self.directory)],
+                stdout=output,
+                stderr=output,
+                env={**os.environ, "PYTHONPATH": path},
             )
 
     def kill(self):
@@ -76,7 +84,11 @@ class Agent:
 
     def heard(self, method):
         log = self.directory / "log"
-        return [entry[1] for entry in map(json.loads, log.read_text().splitlines() if log.exists() else []) if entry[0] == method]
+        return [
+            entry[1]
+            for entry in map(json.loads, log.read_text().splitlines() if log.exists() else [])
+            if entry[0] == method
+        ]
 
     def errors(self):
         return [line for line in (self.directory / "out").read_text().splitlines() if " ERROR " in line]
@@ -100,7 +112,10 @@ def agent(tmp_path):
 
 def routes():
     with inside("host"):
-        return {line.split()[0]: line.split("metric ")[1].strip() for line in run("ip", "route", "show", "proto", "97").splitlines()}
+        return {
+            line.split()[0]: line.split("metric ")[1].strip()
+            for line in run("ip", "route", "show", "proto", "97").splitlines()
+        }
 
 
 def test_the_agents_life(agent):
@@ -120,7 +135,9 @@ def test_the_agents_life(agent):
 
     # The agent dies and comes back: not a packet is lost.
     with inside("out"):
-        flood = subprocess.Popen(["ping", "-n", "-q", "-i", "0.02", "-c", "350", A.address], stdout=subprocess.PIPE, text=True)
+        flood = subprocess.Popen(
+            ["ping", "-n", "-q", "-i", "0.02", "-c", "350", A.address], stdout=subprocess.PIPE, text=True
+        )
     dnsmasq = (agent.directory / "dhcp" / "pid").read_text()
     agent.kill()
     time.sleep(0.5)

@@ -7,12 +7,17 @@ import pytest
 from arbaro_l2isolate import dnsmasq
 from arbaro_l2isolate.ports import Subnet
 
-SETTINGS = SimpleNamespace(dhcp_directory="/d", dhcp_user="dnsmasq", dhcp_lease_seconds=600, dns_servers=["192.0.2.1"], dns_domain="")
+SETTINGS = SimpleNamespace(
+    dhcp_directory="/d", dhcp_user="dnsmasq", dhcp_lease_seconds=600, dns_servers=["192.0.2.1"], dns_domain=""
+)
 SUBNET = Subnet("s1", "10.64.1.0/24", "10.64.1.1")
 
 
 def device(number, subnet="s1", address=None):
-    fixed = [{"subnet_id": "s6", "ip_address": "2001:db8::1"}, {"subnet_id": subnet, "ip_address": address or f"10.64.1.{number}"}]
+    fixed = [
+        {"subnet_id": "s6", "ip_address": "2001:db8::1"},
+        {"subnet_id": subnet, "ip_address": address or f"10.64.1.{number}"},
+    ]
     return {"device": f"tap{number}", "mac_address": f"FA:16:3E:00:00:0{number}", "fixed_ips": fixed, "mtu": 1450}
 
 
@@ -35,7 +40,9 @@ def test_a_subnet_is_one_file():
     ]
 
 
-@pytest.mark.parametrize("subnet", [Subnet("s1", "10.64.1.0/24", "10.64.1.1", dhcp=False), Subnet("s1", "10.64.1.0/24")])
+@pytest.mark.parametrize(
+    "subnet", [Subnet("s1", "10.64.1.0/24", "10.64.1.1", dhcp=False), Subnet("s1", "10.64.1.0/24")]
+)
 def test_no_lease_without_dhcp_or_gateway(subnet):
     assert set(files(device(5), subnet=subnet)) == {"dnsmasq.conf"}
 
@@ -48,7 +55,11 @@ def test_no_lease_without_dhcp_or_gateway(subnet):
         (files(device(5), device(6)), files(device(5)), dnsmasq.RESTART),
         (files(device(5)), files(device(5, address="10.64.1.9")), dnsmasq.RESTART),
         ({}, files(device(5)), dnsmasq.RESTART),
-        (files(device(5)), files(device(5), subnet=Subnet("s1", "10.64.1.0/24", "10.64.1.1", dns=("9.9.9.9",))), dnsmasq.RESTART),
+        (
+            files(device(5)),
+            files(device(5), subnet=Subnet("s1", "10.64.1.0/24", "10.64.1.1", dns=("9.9.9.9",))),
+            dnsmasq.RESTART,
+        ),
     ],
 )
 def test_what_a_change_needs(found, wanted, expected):

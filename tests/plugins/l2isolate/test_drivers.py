@@ -65,4 +65,3 @@ class TestTenants(ml2.L2IsolateTestCase):
     def test_no_tenant_network(self):
         driver = self.plugin.type_manager.drivers["l2isolate"].obj
         self.assertIsNone(driver.allocate_tenant_segment(self.admin))
-

@@ -84,7 +84,7 @@ class TestFirewallDriver(ml2.L2IsolateTestCase):
         self.assertIn(f"egress_group_{group} goto to_guest", self.scripts[-1])
 
     def test_a_new_rule_is_one_change_and_a_deleted_one_ends_its_flows(self):
-        port, device = self.filtered_port()
+        port, _ = self.filtered_port()
         group, address = port["security_groups"][0], port["fixed_ips"][0]["ip_address"]
         rule = self.group_rule(group)
         self.agent.security_groups_rule_updated([group])

@@ -27,7 +27,13 @@ SUBNET = Subnet("s1", "10.64.1.0/24", "10.64.1.1", dns=("192.0.2.53",), routes=(
 
 
 def allow(port, **more):
-    rule = {"direction": "ingress", "ethertype": "IPv4", "protocol": "tcp", "port_range_min": port, "port_range_max": port}
+    rule = {
+        "direction": "ingress",
+        "ethertype": "IPv4",
+        "protocol": "tcp",
+        "port_range_min": port,
+        "port_range_max": port,
+    }
     return {**rule, **more}
 
 
@@ -110,7 +116,10 @@ def test_guests_reach_one_another_and_the_outside_through_the_host(world):
 def test_routes_carry_our_protocol_and_the_kernel_needs_nothing_more(world):
     world.plug(A, "web")
     with inside("host"):
-        assert run("ip", "route", "show", "proto", "97").split() == f"{A.address} dev {A.tap} scope link metric 4210".split()
+        assert (
+            run("ip", "route", "show", "proto", "97").split()
+            == f"{A.address} dev {A.tap} scope link metric 4210".split()
+        )
         found = netlink.find_taps()
         assert planner.plan(world.manager._wanted, found) == []
         assert (found[A.tap].mtu, found[A.tap].proxy_delay) == (1450, 0)
@@ -143,7 +152,9 @@ def test_a_revoked_rule_ends_its_flows_and_leaves_the_others(world):
     world.plug(A, "web")
     world.protect([], {"two": [ALLOW_ALL_OUT, allow(7000), allow(7001)]})
     world.plug(B, "two")
-    kept, ended = (_talk(connect("a", B.address, port), server) for port, server in ((p, listen("b", p)) for p in (7000, 7001)))
+    kept, ended = (
+        _talk(connect("a", B.address, port), server) for port, server in ((p, listen("b", p)) for p in (7000, 7001))
+    )
     world.protect([B.filtered("two")], {"two": [ALLOW_ALL_OUT, allow(7000)]})
     client, peer = kept
     # From the server's side: were the flow forgotten, this would count as a new one, which nothing allows.
@@ -217,7 +228,18 @@ def test_forged_arp_changes_nothing(world):
         raw.bind(("eth0", 0x0806))
     mine = bytes.fromhex(A.mac.replace(":", ""))
     for operation in (1, 2):
-        claim = struct.pack("!HHBBH6s4s6s4s", 1, 0x800, 6, 4, operation, mine, socket.inet_aton(B.address), b"\0" * 6, socket.inet_aton("10.64.1.1"))
+        claim = struct.pack(
+            "!HHBBH6s4s6s4s",
+            1,
+            0x800,
+            6,
+            4,
+            operation,
+            mine,
+            socket.inet_aton(B.address),
+            b"\0" * 6,
+            socket.inet_aton("10.64.1.1"),
+        )
         raw.send(b"\xff" * 6 + mine + b"\x08\x06" + claim)
     time.sleep(0.1)
     with inside("host"):
@@ -233,7 +255,7 @@ def test_the_hypervisor_itself_is_out_of_reach(world):
         assert connect("a", address, 22) is None
     assert ping("a", "192.0.2.1") == 0
     assert connect("a", "169.254.169.254", 80), "metadata is what it may reach"
-    peer, source = servers[1].accept()
+    _, source = servers[1].accept()
     assert source[0] == A.address, "and is known there by its own address"
     assert connect("a", "169.254.169.254", 22) is None
     for server in servers:
@@ -280,7 +302,9 @@ def _dhcp(guest, chaddr=None, kind=1, requested=None, seconds=1.5):
     mac = bytes.fromhex((chaddr or guest.mac).replace(":", ""))
     options = bytes([53, 1, kind, 55, 6, 1, 3, 6, 15, 26, 121])
     options += (bytes([50, 4]) + socket.inet_aton(requested) if requested else b"") + b"\xff"
-    query = struct.pack("!BBBBIHH4s4s4s4s16s192s4s", 1, 1, 6, 0, 7, 0, 0x8000, *[b"\0" * 4] * 4, mac, b"", b"\x63\x82\x53\x63")
+    query = struct.pack(
+        "!BBBBIHH4s4s4s4s16s192s4s", 1, 1, 6, 0, 7, 0, 0x8000, *[b"\0" * 4] * 4, mac, b"", b"\x63\x82\x53\x63"
+    )
     with inside(guest.name):
         client = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         client.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
@@ -312,10 +336,16 @@ def test_a_guest_gets_its_address_routes_mtu_and_dns(world):
     address, options = _dhcp(A)
     assert address == A.address
     assert socket.inet_ntoa(options[1]) == "255.255.255.0" and socket.inet_ntoa(options[3]) == "10.64.1.1"
-    assert socket.inet_ntoa(options[6]) == "192.0.2.53" and options[15] == b"example.org" and options[26] == struct.pack("!H", 1450)
+    assert (
+        socket.inet_ntoa(options[6]) == "192.0.2.53"
+        and options[15] == b"example.org"
+        and options[26] == struct.pack("!H", 1450)
+    )
     gateway = socket.inet_aton("10.64.1.1")
     on_link, default = b"\x20" + gateway + b"\0" * 4, b"\0" + gateway
-    assert options[121] == on_link + default + b"\x18" + socket.inet_aton("198.51.100.0")[:3] + socket.inet_aton("10.64.1.77")
+    assert options[121] == on_link + default + b"\x18" + socket.inet_aton("198.51.100.0")[:3] + socket.inet_aton(
+        "10.64.1.77"
+    )
     assert _dhcp(A, kind=3, requested=A.address)[1][53] == b"\x05", "an ACK"
 
 
@@ -388,7 +418,9 @@ def test_what_others_break_is_mended(world):
     world.plug(A, "web")
     with inside("host"):
         run("ip", "link", "set", A.tap, "address", "02:00:00:00:00:77")
-        assert run("ip", "neigh", "show", A.address, "nud", "permanent") == "", "what the planner supposes of the kernel"
+        assert run("ip", "neigh", "show", A.address, "nud", "permanent") == "", (
+            "what the planner supposes of the kernel"
+        )
         run("ip", "route", "flush", "proto", "97")
         run("ip", "link", "set", A.tap, "down")
         world.manager._next_comparison = 0

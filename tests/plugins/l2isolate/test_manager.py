@@ -19,7 +19,13 @@ from test_planner import GATEWAY, Host, Neutron
 
 TAPS = [f"tap{number:011d}" for number in range(4)]
 SETTINGS = SimpleNamespace(
-    reconcile_interval=60, elevated_seconds=5, dhcp_directory="/d", dhcp_user="u", dhcp_lease_seconds=9, dns_servers=[], dns_domain=""
+    reconcile_interval=60,
+    elevated_seconds=5,
+    dhcp_directory="/d",
+    dhcp_user="u",
+    dhcp_lease_seconds=9,
+    dns_servers=[],
+    dns_domain="",
 )
 SUBNETS = SimpleNamespace(get=lambda ids: {id_: Subnet(id_, "10.64.0.0/24", GATEWAY) for id_ in ids})
 

@@ -132,7 +132,20 @@ def assert_is_as_neutron_wants(host, neutron):
 
 
 PORTS, ADDRESSES = 4, 3
-OPERATIONS = ("create", "delete", "plug", "unplug", "move", "down", "up", "say", "say-late", "crash", "resync", "meddle")
+OPERATIONS = (
+    "create",
+    "delete",
+    "plug",
+    "unplug",
+    "move",
+    "down",
+    "up",
+    "say",
+    "say-late",
+    "crash",
+    "resync",
+    "meddle",
+)
 steps = st.lists(
     st.tuples(st.sampled_from(OPERATIONS), st.integers(0, PORTS - 1), st.integers(0, ADDRESSES - 1)), max_size=14
 )
@@ -229,10 +242,14 @@ def test_an_address_moves_between_two_taps_without_a_gap(order, elevated, old_fi
     host = Host()
     for number in range(4):
         host.make(f"tap{number}")
-    first = {f"tap{n}": WantedTap(f"tap{n}", f"fa:16:3e:00:00:0{n}", frozenset({f"10.0.0.{n}"}), frozenset()) for n in range(4)}
+    first = {
+        f"tap{n}": WantedTap(f"tap{n}", f"fa:16:3e:00:00:0{n}", frozenset({f"10.0.0.{n}"}), frozenset())
+        for n in range(4)
+    }
     host.do(planner.plan(first, host.taps))
     second = {
-        f"tap{n}": replace(first[f"tap{n}"], addresses=frozenset({f"10.0.0.{order[n]}"}), elevated=elevated[n]) for n in range(4)
+        f"tap{n}": replace(first[f"tap{n}"], addresses=frozenset({f"10.0.0.{order[n]}"}), elevated=elevated[n])
+        for n in range(4)
     }
     actions = planner.plan(second if not old_first else dict(reversed(second.items())), host.taps)
     for action in actions:
@@ -258,7 +275,9 @@ def test_a_tap_of_which_neutron_said_nothing_stays_as_it_is():
 
 
 def test_a_tap_that_is_not_served_here_loses_its_routes_only():
-    found = FoundTap("tap1", "02::1", 1500, True, routes=frozenset({Route("10.0.0.9", 4210)}), addresses=frozenset({GATEWAY}))
+    found = FoundTap(
+        "tap1", "02::1", 1500, True, routes=frozenset({Route("10.0.0.9", 4210)}), addresses=frozenset({GATEWAY})
+    )
     assert [action.verb for action in planner.plan({"tap1": None}, {"tap1": found})] == ["delete_route"]
 
 
@@ -266,7 +285,16 @@ def test_settings_come_before_the_link_is_up():
     found = FoundTap("tap1", "02::1", 1500, False, proxy_delay=80)
     wanted = WantedTap("tap1", "fa:16:3e:00:00:01", frozenset({"10.0.0.9"}), frozenset({GATEWAY}), 1450)
     verbs = [action.verb for action in planner.plan({"tap1": wanted}, {"tap1": found})]
-    assert verbs == "set_mac set_mtu set_conf set_proxy_delay set_up add_address set_neighbour set_route".split()
+    assert verbs == [
+        "set_mac",
+        "set_mtu",
+        "set_conf",
+        "set_proxy_delay",
+        "set_up",
+        "add_address",
+        "set_neighbour",
+        "set_route",
+    ]
 
 
 def test_a_server_that_arrives_is_preferred_for_a_while():

@@ -20,7 +20,9 @@ MAC = "fa:16:3e:00:00:01"
 
 def port(number, groups=("web",), secured=True, sources=()):
     address = f"10.0.0.{number}"
-    return Port(f"tap{number}", MAC, frozenset({address}), frozenset({(MAC, address), *sources}), tuple(groups), secured)
+    return Port(
+        f"tap{number}", MAC, frozenset({address}), frozenset({(MAC, address), *sources}), tuple(groups), secured
+    )
 
 
 def words(direction="ingress", **rule):
@@ -33,7 +35,10 @@ def words(direction="ingress", **rule):
         ({}, ["accept"]),
         ({"direction": "egress"}, ["goto to_guest"]),
         ({"protocol": 6, "low": 22, "high": 22}, ["meta l4proto 6 th dport 22 accept"]),
-        ({"protocol": 17, "low": 1, "high": 9, "remote": "10.0.0.0/8"}, ["ip saddr 10.0.0.0/8 meta l4proto 17 th dport 1-9 accept"]),
+        (
+            {"protocol": 17, "low": 1, "high": 9, "remote": "10.0.0.0/8"},
+            ["ip saddr 10.0.0.0/8 meta l4proto 17 th dport 1-9 accept"],
+        ),
         ({"protocol": 1, "low": 8, "high": 0}, ["meta l4proto 1 icmp type 8 icmp code 0 accept"]),
         ({"direction": "egress", "remote": "192.0.2.1"}, ["ip daddr 192.0.2.1 goto to_guest"]),
         ({"remote_group": "db"}, ["ip saddr @members_db accept", "ip saddr @ranges_db accept"]),
@@ -78,7 +83,11 @@ def test_names_that_are_none_never_reach_nft():
 
 
 def test_overlapping_ranges_become_disjoint():
-    assert policy.disjoint(["10.0.0.0/8", "10.1.0.0/16", "10.1.2.3/32", "192.0.2.1"]) == {"10.0.0.0/8", "10.1.2.3", "192.0.2.1"}
+    assert policy.disjoint(["10.0.0.0/8", "10.1.0.0/16", "10.1.2.3/32", "192.0.2.1"]) == {
+        "10.0.0.0/8",
+        "10.1.2.3",
+        "192.0.2.1",
+    }
 
 
 LISTED = """\
@@ -87,7 +96,11 @@ udp      17 29 src=10.0.0.1 dst=192.0.2.53 sport=5000 dport=53 [UNREPLIED] src=1
 icmp     1 29 src=10.0.0.9 dst=10.0.0.1 type=8 code=0 id=77 src=10.0.0.1 dst=10.0.0.9 type=0 code=0 id=77 mark=0 use=1
 tcp      6 99 SYN_SENT src=1.1.1.1 dst=2.2.2.2 sport=1 dport=2 src=2.2.2.2 dst=1.1.1.1 sport=2 dport=1 mark=0 use=1
 """
-TCP, UDP, ICMP = Flow(6, "10.0.0.9", "10.0.0.1", 4000, 22), Flow(17, "10.0.0.1", "192.0.2.53", 5000, 53), Flow(1, "10.0.0.9", "10.0.0.1", 8, 0, 77)
+TCP, UDP, ICMP = (
+    Flow(6, "10.0.0.9", "10.0.0.1", 4000, 22),
+    Flow(17, "10.0.0.1", "192.0.2.53", 5000, 53),
+    Flow(1, "10.0.0.9", "10.0.0.1", 8, 0, 77),
+)
 
 
 def test_conntracks_words_become_flows():
@@ -122,12 +135,14 @@ class Table:
 
     def run(self, script):
         for line in script.splitlines():
-            verb, kind, family, table, *rest = line.split(" ")
+            verb, kind, family, _, *rest = line.split(" ")
             if kind == "table":
                 self.things = {key: thing for key, thing in self.things.items() if key[0] != family or verb == "add"}
             else:
                 name, body = rest[0], " ".join(rest[1:])
-                getattr(self, f"{verb}_{kind}", self.declare)((family, name), body, kind) if verb != "delete" or kind == "element" else self.delete((family, name))
+                getattr(self, f"{verb}_{kind}", self.declare)(
+                    (family, name), body, kind
+                ) if verb != "delete" or kind == "element" else self.delete((family, name))
 
     def declare(self, key, body, kind):
         assert key not in self.things, f"already there: {key}"
@@ -179,7 +194,11 @@ policies = st.builds(
     lambda ports, groups, members: Policy({p.tap: p for p in ports}, groups, members),
     st.lists(port_values, max_size=3),
     st.fixed_dictionaries({}, optional={g: st.lists(rule_values, max_size=2, unique=True).map(tuple) for g in GROUPS}),
-    st.dictionaries(st.sampled_from(GROUPS), st.sets(st.sampled_from(["10.0.0.1", "10.0.0.2", "10.8.0.0/16"])).map(frozenset), max_size=2),
+    st.dictionaries(
+        st.sampled_from(GROUPS),
+        st.sets(st.sampled_from(["10.0.0.1", "10.0.0.2", "10.8.0.0/16"])).map(frozenset),
+        max_size=2,
+    ),
 )
 histories = st.lists(policies, min_size=2, max_size=4)
 
@@ -206,7 +225,9 @@ def test_the_kernel_accepts_the_differences_too():
 
     def listed():
         # The order of elements is the kernel's own, and braces and commas go with it.
-        return sorted(re.sub("elements = |[{},]", "", line).strip() for line in run("nft", "list", "ruleset").splitlines())
+        return sorted(
+            re.sub("elements = |[{},]", "", line).strip() for line in run("nft", "list", "ruleset").splitlines()
+        )
 
     @settings(max_examples=40, deadline=None, database=None, suppress_health_check=list(HealthCheck))
     @given(histories)

@@ -4,6 +4,7 @@
 import ctypes
 import fcntl
 import os
+import pathlib
 import select
 import struct
 import subprocess
@@ -13,7 +14,7 @@ TUNSETIFF, IFF_TAP, IFF_NO_PI = 0x400454CA, 2, 0x1000
 
 
 def open_tap(namespace, name):
-    with open(f"/run/netns/{namespace}") as there:
+    with pathlib.Path(f"/run/netns/{namespace}").open() as there:
         if ctypes.CDLL(None).setns(there.fileno(), 0x40000000):
             raise OSError(f"setns {namespace}")
     tap = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK)

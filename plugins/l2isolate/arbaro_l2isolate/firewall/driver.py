@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Neutron's firewall driver `l2isolate`: keeps what neutron said, renders it, applies the difference in one transaction."""
+"""Neutron's firewall driver `l2isolate`: keeps what neutron said, and applies the difference at once."""
 
 from __future__ import annotations
 

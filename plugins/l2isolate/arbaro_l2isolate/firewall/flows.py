@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which of the flows that the kernel tracks are no longer allowed; pure.
 
-nftables lets established flows pass without asking the rules again, so a revoked permission has to end its flows by name.
-Each flow is judged by the rules as they are now: one that another rule still allows is not touched.
+nftables lets established flows pass without asking the rules again, so a revoked permission has to end its flows by
+name. Each flow is judged by the rules as they are now: one that another rule still allows is not touched.
 """
 
 from __future__ import annotations

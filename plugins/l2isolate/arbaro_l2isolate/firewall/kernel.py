@@ -23,7 +23,9 @@ def apply(script):
 @privileged.network.entrypoint
 def has_table():
     """Return whether the kernel holds our table, from this agent or an earlier one."""
-    return subprocess.run(["nft", "list", "chain", "inet", TABLE, "guard"], capture_output=True).returncode == 0
+    # Names of tables only: to list a chain, nft first fetches every element, 0.15 s with 1,000 ports.
+    listed = subprocess.run(["nft", "list", "tables", "inet"], capture_output=True, text=True)
+    return f"table inet {TABLE}" in listed.stdout.splitlines()
 
 
 @privileged.network.entrypoint

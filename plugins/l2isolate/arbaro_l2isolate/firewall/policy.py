@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What neutron says of ports and security groups, as frozen values (neutron/agent/firewall.py describes its dictionaries).
+"""What neutron says of ports and groups (neutron/agent/firewall.py has the words), as frozen values.
 
 IPv4 only: the network has no IPv6 yet, and what is not IPv4 is dropped.
 """
@@ -9,7 +9,6 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Optional
 
 from neutron_lib import constants
 
@@ -23,9 +22,9 @@ class Rule:
     """One rule that lets something through; None means any. For ICMP, `low` is the type and `high` the code."""
 
     direction: str
-    protocol: Optional[int] = None
-    low: Optional[int] = None
-    high: Optional[int] = None
+    protocol: int | None = None
+    low: int | None = None
+    high: int | None = None
     remote: str = ""
     remote_group: str = ""
 
@@ -87,7 +86,9 @@ def rules_of(rules: Iterable[Mapping]) -> tuple[Rule, ...]:
 def _rule(rule: Mapping) -> Rule:
     prefix = rule.get("source_ip_prefix" if rule["direction"] == INGRESS else "dest_ip_prefix") or ""
     protocol = protocol_number(rule.get("protocol"))
-    limits = (rule.get("port_range_min"), rule.get("port_range_max")) if protocol in {*WITH_PORTS, ICMP} else (None, None)
+    limits = (
+        (rule.get("port_range_min"), rule.get("port_range_max")) if protocol in {*WITH_PORTS, ICMP} else (None, None)
+    )
     return Rule(
         direction=rule["direction"],
         protocol=protocol,

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """The renderer: a policy becomes nftables objects (sets, maps, chains); pure.
 
-    packet from a tap:  guard (source as neutron says?) -> forward -> egress of its groups -> to_guest -> ingress of the other's
-    to the host itself: guard -> input (DHCP, metadata, ping of the gateway; nothing else)
+    packet from a tap:  guard (source as neutron says?) -> forward -> egress of its groups -> to_guest -> ingress of the
+    other's to the host itself: guard -> input (DHCP, metadata, ping of the gateway; nothing else)
 
-Rules belong to groups and to combinations of groups, never to a port: one more port with known groups is a few map and set
-elements, however many ports there are. Whatever neutron has not spoken of matches nothing and is dropped.
+Rules belong to groups and to combinations of groups, never to a port: one more port with known groups is a few map and
+set elements, however many ports there are. Whatever neutron has not spoken of matches nothing and is dropped.
 """
 
 from __future__ import annotations
@@ -138,7 +138,9 @@ def _source_sets(policy: Policy) -> dict[str, Set]:
     sources = [(port.tap, mac, address) for port in secured for mac, address in port.sources]
     triple = "type ifname . ether_addr . ipv4_addr;"
     return {
-        "macs": Set("set", "type ifname . ether_addr;", _elements(f"{_q(p.tap)} . {p.mac}" for p in policy.ports.values())),
+        "macs": Set(
+            "set", "type ifname . ether_addr;", _elements(f"{_q(p.tap)} . {p.mac}" for p in policy.ports.values())
+        ),
         "trusted": Set("set", "type ifname;", _elements(_q(p.tap) for p in policy.ports.values() if not p.secured)),
         "sources": Set("set", triple, _elements(f"{_q(t)} . {m} . {a}" for t, m, a in sources if not is_range(a))),
         "source_ranges": Set(
@@ -155,7 +157,9 @@ def _inet_sets(policy: Policy) -> dict[str, Set]:
         "egress_of": Set("map", "type ifname : verdict;", _elements(_home(port, EGRESS) for port in ports)),
         "ingress_of": Set("map", "type ifname : verdict;", _elements(_home(port, INGRESS) for port in ports)),
         "stateless_taps": Set("set", "type ifname;", _elements(_q(port.tap) for port in stateless)),
-        "stateless_addresses": Set("set", "type ipv4_addr;", _elements(a for port in stateless for a in port.addresses)),
+        "stateless_addresses": Set(
+            "set", "type ipv4_addr;", _elements(a for port in stateless for a in port.addresses)
+        ),
     }
     for group in _remote_groups(policy):
         members = policy.members.get(group, frozenset())
