@@ -38,6 +38,9 @@ dhcp_directory = {directory}/dhcp
 dhcp_user = root
 elevated_seconds = 1
 """
+# What the agent's container has, and nothing else: no SYS_ADMIN above all (real: the bounding set; stands in: the container).
+CAPABILITIES = "net_admin net_raw net_bind_service setuid setgid kill dac_override".split()
+LIMITED = ["setpriv", "--bounding-set", ",".join(["-all", *(f"+{name}" for name in CAPABILITIES)])]
 RULES = [
     {"direction": "egress", "ethertype": "IPv4"},
     {"direction": "ingress", "ethertype": "IPv4", "protocol": "icmp"},
@@ -68,7 +71,7 @@ class Agent:
         output = (self.directory / "out").open("a")
         with inside("host"):
             self.process = subprocess.Popen(
-                [sys.executable, script, str(self.directory)],
+                [*LIMITED, sys.executable, script, str(self.directory)],
                 stdout=output,
                 stderr=output,
                 env={**os.environ, "PYTHONPATH": path},
