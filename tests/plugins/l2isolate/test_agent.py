@@ -39,7 +39,7 @@ dhcp_user = root
 elevated_seconds = 1
 """
 # What the agent's container has, and nothing else: no SYS_ADMIN above all (real: the bounding set; stands in: the container).
-CAPABILITIES = "net_admin net_raw net_bind_service setuid setgid kill dac_override".split()
+CAPABILITIES = ["net_admin", "net_raw", "net_bind_service", "setuid", "setgid", "kill", "dac_override"]
 LIMITED = ["setpriv", "--bounding-set", ",".join(["-all", *(f"+{name}" for name in CAPABILITIES)])]
 RULES = [
     {"direction": "egress", "ethertype": "IPv4"},
