@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The agent: neutron's common agent loop with our manager; run by launcher.py."""
+
+import pathlib
+import sys
+
+from neutron.common import config as common_config
+from neutron.conf import service as service_config
+from neutron.conf.agent import common as agent_config
+from neutron.plugins.ml2.drivers.agent import _common_agent
+from oslo_config import cfg
+from oslo_log import log
+from oslo_service import service
+
+from arbaro_l2isolate import dnsmasq, names, netlink, options
+from arbaro_l2isolate.firewall.driver import L2IsolateFirewallDriver
+from arbaro_l2isolate.firewall.kernel import NftError
+from arbaro_l2isolate.manager import L2IsolateManager
+from arbaro_l2isolate.subnets import Subnets
+
+LOG = log.getLogger(__name__)
+
+# What only the host itself can set (its role does): /proc/sys is read-only in a container.
+HOST_SETTINGS = {"net/ipv4/ip_forward": "1", "net/ipv4/conf/all/rp_filter": "0"}
+
+
+class L2IsolateAgent(_common_agent.CommonAgentLoop):
+    """The common loop, with two differences: it works in batches, and it hears of devices that are not served here."""
+
+    def setup_rpc(self):
+        """Set the stock messages up, and listen to changes of subnets."""
+        super().setup_rpc()
+        self.mgr.subnets = Subnets(self.context)
+        self.mgr.subnets.watch(self.rpc_callbacks.subnet_changed)
+
+    def treat_devices_added_updated(self, devices):
+        """Ask neutron about devices, make all their taps so, then report each; return whether to ask again.
+
+        What is raised here makes the loop start over with all devices. The stock call and not the bulk one
+        (`…_and_failed_devices`): that finds ports by whole ids only, and a tap's name holds the first 11 characters.
+        """
+        step = cfg.CONF.rpc_resources_processing_step
+        ordered = sorted(devices)
+        for start in range(0, len(ordered), step):
+            chunk = ordered[start : start + step]
+            answers = self.plugin_rpc.get_devices_details_list(self.context, chunk, self.agent_id, host=cfg.CONF.host)
+            self.mgr.serve(answers)
+            for details in answers:
+                self._process_device_if_exists(details)
+        return False
+
+    def scan_devices(self, previous, sync):
+        """Scan as the stock loop does, and see that the firewall is there.
+
+        When out of step with neutron-server, its subnets may have changed as well.
+        """
+        if sync:
+            self.mgr.subnets.forget()
+        self._look_after_firewall()
+        return super().scan_devices(previous, sync)
+
+    def _look_after_firewall(self):
+        """Mend the firewall; an exception would end the loop, so it is logged and the next turn tries again."""
+        if isinstance(self.sg_agent.firewall, L2IsolateFirewallDriver):
+            try:
+                self.sg_agent.firewall.look_after()
+            except (OSError, NftError):
+                LOG.exception("Looking after the firewall failed; next try in a moment")
+
+
+def wrong_host_settings(root=pathlib.Path("/proc/sys")):
+    """Return (name, found, wanted) of each kernel setting without which routing to taps cannot work."""
+    found = {name: (root / name).read_text().strip() for name in HOST_SETTINGS}
+    return [(name, found[name], wanted) for name, wanted in HOST_SETTINGS.items() if found[name] != wanted]
+
+
+def _check_surroundings():
+    """Log what would keep servers from having a network, or a safe one."""
+    for name, found, wanted in wrong_host_settings():
+        LOG.error("%s is %s, has to be %s: servers here will have no network. Set it with sysctl.", name, found, wanted)
+    if cfg.CONF.SECURITYGROUP.firewall_driver != names.NETWORK_TYPE:
+        LOG.error("[SECURITYGROUP] firewall_driver is not %s: no other knows unbridged taps.", names.NETWORK_TYPE)
+
+
+def main():
+    """Run the agent until it is told to stop."""
+    common_config.register_common_config_options()
+    # neutron-lib asks for it when a message times out, and would die of its absence.
+    service_config.register_service_opts(service_config.RPC_EXTRA_OPTS)
+    options.register()
+    common_config.init(sys.argv[1:])
+    common_config.setup_logging()
+    agent_config.setup_privsep()
+    _check_surroundings()
+    settings = cfg.CONF.l2isolate
+    manager = L2IsolateManager(settings, netlink, dnsmasq.Dnsmasq(settings.dhcp_directory), cfg.CONF.host)
+    agent = L2IsolateAgent(
+        manager,
+        cfg.CONF.AGENT.polling_interval,
+        cfg.CONF.AGENT.quitting_rpc_timeout,
+        names.AGENT_TYPE,
+        names.AGENT_BINARY,
+    )
+    service.launch(cfg.CONF, agent, restart_method="mutate").wait()

@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Messages of neutron-server to the agent. They name a port and carry no state: what holds is asked for afterwards.
+
+Messages may be lost, doubled or out of order; a state that came with one could be older than what we know.
+"""
+
+import oslo_messaging
+from neutron.api.rpc.handlers import securitygroups_rpc
+from neutron.plugins.ml2.drivers.agent import _agent_manager_base as base
+from oslo_config import cfg
+
+from arbaro_l2isolate import names
+
+
+class L2IsolateCallbacks(securitygroups_rpc.SecurityGroupAgentRpcCallbackMixin, base.CommonAgentManagerRpcCallBackBase):
+    """Marks devices for the loop's next turn; only a server's move between hosts is dealt with at once."""
+
+    # 1.4 network_update, 1.5 binding_activate and binding_deactivate (neutron/plugins/ml2/rpc.py, AgentNotifierApi).
+    target = oslo_messaging.Target(version="1.5")
+
+    def port_update(self, context, **kwargs):
+        """Look at a port again."""
+        self.updated_devices.add(names.tap_of(kwargs["port"]["id"]))
+
+    def network_update(self, context, **kwargs):
+        """Look at all ports of a network again: its MTU may have changed."""
+        self._look_again(port["device"] for port in self.agent.network_ports.get(kwargs["network"]["id"], ()))
+
+    def subnet_changed(self, subnet_id):
+        """Look at all ports of a subnet again: gateway, DNS or routes may have changed."""
+        self._look_again(self.agent.mgr.users_of(subnet_id))
+
+    def _look_again(self, devices):
+        self.updated_devices |= set(devices)
+
+    def binding_deactivate(self, context, **kwargs):
+        """Withdraw the routes to a server that is now active on another host."""
+        if kwargs.get("host") == cfg.CONF.host:
+            self.agent.mgr.withdraw(names.tap_of(kwargs["port_id"]))
+
+    def binding_activate(self, context, **kwargs):
+        """Serve a server that has just become active here, without waiting for the loop's next turn."""
+        if kwargs.get("host") != cfg.CONF.host:
+            return
+        device = names.tap_of(kwargs["port_id"])
+        # First, so that the loop makes good what fails below.
+        self.updated_devices.add(device)
+        if device in self.agent.mgr.get_all_devices():
+            self.agent.mgr.elevate(device)
+            self.agent.treat_devices_added_updated({device})

@@ -1,0 +1,238 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The renderer: a policy becomes nftables objects (sets, maps, chains); pure.
+
+    packet from a tap:  guard (source as neutron says?) -> forward -> egress of its groups -> to_guest -> ingress of the
+    other's to the host itself: guard -> input (DHCP, metadata, ping of the gateway; nothing else)
+
+Rules belong to groups and to combinations of groups, never to a port: one more port with known groups is a few map and
+set elements, however many ports there are. Whatever neutron has not spoken of matches nothing and is dropped.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from arbaro_l2isolate import names
+from arbaro_l2isolate.firewall.policy import EGRESS, ICMP, INGRESS, WITH_PORTS, Policy, Port, Rule, is_range
+
+TABLE = "arbaro_l2isolate"
+TAPS = f'"{names.TAP_PREFIX}*"'
+VERDICT = {INGRESS: "accept", EGRESS: "goto to_guest"}
+REMOTE_FIELD = {INGRESS: "ip saddr", EGRESS: "ip daddr"}
+
+
+@dataclass(frozen=True)
+class Set:
+    """A set or map; each element in nft's words."""
+
+    kind: str
+    declaration: str
+    elements: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Chain:
+    """A chain; `hook` is empty for one that others jump to."""
+
+    hook: str
+    rules: tuple[str, ...]
+
+
+# (family, name) -> object. The two families share no object.
+Ruleset = dict[tuple[str, str], object]
+
+
+def render(policy: Policy, metadata_port: int = 80) -> Ruleset:
+    """Return all objects that the kernel should hold for a policy."""
+    objects = {("inet", name): chain for name, chain in _fixed_chains(metadata_port).items()}
+    objects.update({("arp", name): chain for name, chain in _arp_chains().items()})
+    for family in ("inet", "arp"):
+        objects.update({(family, name): set_ for name, set_ in _source_sets(policy).items()})
+    objects.update({("inet", name): set_ for name, set_ in _inet_sets(policy).items()})
+    objects.update({("inet", name): chain for name, chain in _group_chains(policy).items()})
+    return objects
+
+
+def _fixed_chains(metadata_port: int) -> dict[str, Chain]:
+    """Return the skeleton that is the same on every host."""
+    metadata = names.METADATA_ADDRESS
+    known = "ct state established,related accept"
+    chains = {
+        "guard": Chain(
+            # Before conntrack, so that forged packets leave no trace there.
+            "type filter hook prerouting priority raw; policy accept;",
+            (
+                f"iifname {TAPS} jump from_tap",
+                f"iifname @stateless_taps ip daddr != {metadata} notrack",
+                f"ip daddr @stateless_addresses ip saddr != {metadata} notrack",
+            ),
+        ),
+        "from_tap": Chain(
+            "",
+            (
+                "meta nfproto != ipv4 drop",
+                "ip saddr 0.0.0.0 udp sport 68 udp dport 67 iifname . ether saddr @macs return",
+                "iifname @trusted return",
+                "udp sport 67 udp dport 68 drop",
+                "iifname . ether saddr . ip saddr @sources return",
+                "iifname . ether saddr . ip saddr @source_ranges return",
+                "drop",
+            ),
+        ),
+        "forward": Chain(
+            "type filter hook forward priority filter; policy accept;",
+            (
+                f"iifname != {TAPS} oifname != {TAPS} return",
+                known,
+                "ct state invalid drop",
+                f"iifname {TAPS} goto egress",
+                "goto ingress",
+            ),
+        ),
+        "egress": Chain("", ("iifname vmap @egress_of", "drop")),
+        "to_guest": Chain("", (f"oifname != {TAPS} accept", "goto ingress")),
+        "ingress": Chain("", ("meta nfproto != ipv4 drop", "oifname vmap @ingress_of", "drop")),
+        "input": Chain(
+            "type filter hook input priority filter; policy accept;",
+            (
+                f"iifname != {TAPS} return",
+                known,
+                "udp sport 68 udp dport 67 accept",
+                f"ip daddr {metadata} tcp dport {metadata_port} accept",
+                # The gateway's address is this tap's own; other addresses of the host are not.
+                "icmp type echo-request fib daddr . iif type local accept",
+                "drop",
+            ),
+        ),
+    }
+    if metadata_port != 80:
+        hook = "type nat hook prerouting priority dstnat; policy accept;"
+        redirect = f"iifname {TAPS} ip daddr {metadata} tcp dport 80 dnat ip to {metadata}:{metadata_port}"
+        chains["metadata"] = Chain(hook, (redirect,))
+    return chains
+
+
+def _arp_chains() -> dict[str, Chain]:
+    """Return what guards ARP: a guest speaks for its own addresses only; a probe (RFC 5227) speaks for nobody."""
+    return {
+        "input": Chain("type filter hook input priority filter; policy accept;", (f"iifname {TAPS} jump from_tap",)),
+        "from_tap": Chain(
+            "",
+            (
+                "iifname @trusted return",
+                "arp saddr ip 0.0.0.0 iifname . arp saddr ether @macs return",
+                "iifname . arp saddr ether . arp saddr ip @sources return",
+                "iifname . arp saddr ether . arp saddr ip @source_ranges return",
+                "drop",
+            ),
+        ),
+    }
+
+
+def _source_sets(policy: Policy) -> dict[str, Set]:
+    """Return who may send as whom."""
+    secured = [port for port in policy.ports.values() if port.secured]
+    sources = [(port.tap, mac, address) for port in secured for mac, address in port.sources]
+    triple = "type ifname . ether_addr . ipv4_addr;"
+    return {
+        "macs": Set(
+            "set", "type ifname . ether_addr;", _elements(f"{_q(p.tap)} . {p.mac}" for p in policy.ports.values())
+        ),
+        "trusted": Set("set", "type ifname;", _elements(_q(p.tap) for p in policy.ports.values() if not p.secured)),
+        "sources": Set("set", triple, _elements(f"{_q(t)} . {m} . {a}" for t, m, a in sources if not is_range(a))),
+        "source_ranges": Set(
+            "set", f"{triple} flags interval;", _elements(f"{_q(t)} . {m} . {a}" for t, m, a in sources if is_range(a))
+        ),
+    }
+
+
+def _inet_sets(policy: Policy) -> dict[str, Set]:
+    """Return which chain a tap's packets go through, what is not tracked, and the members of remote groups."""
+    ports = policy.ports.values()
+    stateless = [port for port in ports if port.secured and policy.is_stateless(port)]
+    sets = {
+        "egress_of": Set("map", "type ifname : verdict;", _elements(_home(port, EGRESS) for port in ports)),
+        "ingress_of": Set("map", "type ifname : verdict;", _elements(_home(port, INGRESS) for port in ports)),
+        "stateless_taps": Set("set", "type ifname;", _elements(_q(port.tap) for port in stateless)),
+        "stateless_addresses": Set(
+            "set", "type ipv4_addr;", _elements(a for port in stateless for a in port.addresses)
+        ),
+    }
+    for group in _remote_groups(policy):
+        members = policy.members.get(group, frozenset())
+        single, ranges = (_elements(m for m in members if is_range(m) is wide) for wide in (False, True))
+        sets[f"members_{_id(group)}"] = Set("set", "type ipv4_addr;", single)
+        sets[f"ranges_{_id(group)}"] = Set("set", "type ipv4_addr; flags interval;", ranges)
+    return sets
+
+
+def _home(port: Port, direction: str) -> str:
+    """Return the map element that sends a tap's packets into the chain of its groups."""
+    verdict = f"goto {combination(port.groups, direction)}" if port.secured else VERDICT[direction]
+    return f"{_q(port.tap)} : {verdict}"
+
+
+def combination(groups: Iterable[str], direction: str) -> str:
+    """Return the name of the chain for ports that are in exactly these groups."""
+    return f"{direction}_{hashlib.sha256(' '.join(groups).encode()).hexdigest()[:16]}"
+
+
+def _remote_groups(policy: Policy) -> set[str]:
+    used = {group for port in policy.ports.values() for group in port.groups}
+    return {rule.remote_group for group in used for rule in policy.groups.get(group, ()) if rule.remote_group}
+
+
+def _group_chains(policy: Policy) -> dict[str, Chain]:
+    """Return a chain for each group in use and each combination of groups, in both directions."""
+    chains = {}
+    for groups in {port.groups for port in policy.ports.values() if port.secured}:
+        for direction in (INGRESS, EGRESS):
+            jumps = tuple(f"jump {direction}_group_{_id(group)}" for group in groups)
+            chains[combination(groups, direction)] = Chain("", (*jumps, "drop"))
+            for group in groups:
+                rules = (rule for rule in policy.groups.get(group, ()) if rule.direction == direction)
+                words = tuple(word for rule in rules for word in rule_words(rule))
+                chains[f"{direction}_group_{_id(group)}"] = Chain("", words)
+    return chains
+
+
+def rule_words(rule: Rule) -> Iterator[str]:
+    """Yield a rule in nft's words; one with a remote group is two, for its members and its ranges."""
+    field, end = REMOTE_FIELD[rule.direction], [*_protocol_words(rule), VERDICT[rule.direction]]
+    if rule.remote_group:
+        for set_ in ("members", "ranges"):
+            yield " ".join([f"{field} @{set_}_{_id(rule.remote_group)}", *end])
+    else:
+        yield " ".join([*([f"{field} {rule.remote}"] if rule.remote else []), *end])
+
+
+def _protocol_words(rule: Rule) -> list[str]:
+    if rule.protocol is None:
+        return []
+    words = [f"meta l4proto {rule.protocol}"]
+    if rule.protocol == ICMP:
+        words += [f"icmp type {rule.low}"] if rule.low is not None else []
+        words += [f"icmp code {rule.high}"] if rule.low is not None and rule.high is not None else []
+    elif rule.protocol in WITH_PORTS and rule.low is not None:
+        high = rule.low if rule.high is None else rule.high
+        words.append(f"th dport {rule.low}" if high == rule.low else f"th dport {rule.low}-{high}")
+    return words
+
+
+def _elements(words: Iterable[str]) -> frozenset[str]:
+    return frozenset(words)
+
+
+def _q(tap: str) -> str:
+    """Return a tap's name in quotes; what is no name of a tap never reaches nft's parser."""
+    if not re.fullmatch(r"[A-Za-z0-9_.-]{1,15}", tap):
+        raise ValueError(f"Not the name of a tap: {tap!r}")
+    return f'"{tap}"'
+
+
+def _id(group: str) -> str:
+    """Return a group's id as part of a name; neutron's ids are UUIDs."""
+    return re.sub(r"[^0-9A-Za-z-]", "_", group)

@@ -1,0 +1,186 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The manager behind neutron's common agent loop: remembers what neutron said, and makes the host so.
+
+The loop tells it about devices one by one; `serve` takes a whole batch, so that a hundred taps are programmed before
+the first of a hundred messages goes back to neutron-server.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Collection, Mapping
+
+from neutron.plugins.ml2.drivers.agent import _agent_manager_base as base
+from neutron_lib.agent import topics
+from oslo_log import log
+from pyroute2.netlink.exceptions import NetlinkError
+
+from arbaro_l2isolate import dnsmasq, dnsmasq_process, names, planner, ports
+from arbaro_l2isolate.callbacks import L2IsolateCallbacks
+
+LOG = log.getLogger(__name__)
+
+
+class L2IsolateManager(base.CommonAgentManagerBase):
+    """State: neutron's last word on each tap. All of it can be asked for again, so nothing is kept on disk."""
+
+    def __init__(self, settings, taps, dhcp, host, subnets=None, clock=time.monotonic):
+        """Take the [l2isolate] options, the hands for taps and DHCP, the host's name; `subnets` may come later."""
+        self.settings, self.taps, self.dhcp, self.host = settings, taps, dhcp, host
+        self.subnets = subnets
+        self._clock = clock
+        self._lock = threading.RLock()
+        self._wanted: dict = {}
+        self._details: dict[str, Mapping] = {}
+        self._out_of_order: set[str] = set()
+        self._elevated_until: dict[str, float] = {}
+        self._next_comparison = clock() + settings.reconcile_interval
+
+    # What neutron says.
+
+    def serve(self, answers: Collection[Mapping]) -> None:
+        """Take neutron's answers about devices and make their taps so, all in one go."""
+        known = self.subnets.get(set().union(*(ports.subnet_ids(details) for details in answers)))
+        with self._lock:
+            for details in answers:
+                self._hear(details, known)
+            self._compare({details["device"] for details in answers})
+            self._write_dhcp()
+
+    def _hear(self, details, known):
+        name = details["device"]
+        if ports.is_here(details) and details.get("network_type") == names.NETWORK_TYPE:
+            tap = ports.wanted_tap(details, known)
+            tap = planner.replace(tap, elevated=self._elevated_until.get(name, 0) > self._clock())
+            self._wanted = planner.told_here(self._wanted, tap)
+            self._details[name] = details
+        else:
+            self._wanted = planner.told_not_here(self._wanted, name)
+            self._details.pop(name, None)
+
+    def withdraw(self, name: str) -> None:
+        """Take the routes to a server away at once: it has just become active on another host."""
+        with self._lock:
+            self._wanted = planner.told_not_here(self._wanted, name)
+            self._compare({name})
+
+    def elevate(self, name: str) -> None:
+        """Prefer this host for a server that has just become active here, for the configured time."""
+        if self.settings.elevated_seconds:
+            self._elevated_until[name] = self._clock() + self.settings.elevated_seconds
+
+    def users_of(self, subnet_id: str) -> set[str]:
+        """Return the taps with an address in a subnet."""
+        return {name for name, details in self._details.items() if subnet_id in ports.subnet_ids(details)}
+
+    # What the host is like.
+
+    def _compare(self, only: Collection[str] | None = None) -> list[planner.Action]:
+        """Make taps (default: all) as wanted; return what had to be done."""
+        found = self.taps.find_taps(only)
+        actions = planner.plan(self._wanted, found)
+        refused = self.taps.change_taps(actions) if actions else []
+        for action, reason in refused:
+            LOG.error("%s: the kernel refused %s %s: %s", action.tap, action.verb, action.value, reason)
+        # A tap that has gone meanwhile is not in order either: the loop will hear of it.
+        self._out_of_order -= found.keys()
+        self._out_of_order |= {action.tap for action, _ in refused} | (set(only or ()) - found.keys())
+        return actions
+
+    def _write_dhcp(self):
+        leases = dnsmasq.wanted_leases(self._details.values(), self.subnets.get(self._subnets_in_use()))
+        complete = self.taps.tap_names() <= self._wanted.keys()
+        self.dhcp.make(dnsmasq.render(leases, self.settings), complete)
+
+    def _subnets_in_use(self):
+        return set().union(*(ports.subnet_ids(details) for details in self._details.values()))
+
+    def tick(self) -> None:
+        """Do what is due without a message: end preferences, look at dnsmasq, compare everything now and then.
+
+        The loop would end if this raised, so that a host without dnsmasq would also have no routes.
+        """
+        try:
+            with self._lock:
+                self._settle()
+                self._compare_now_and_then()
+                self.dhcp.look_after()
+        except (OSError, NetlinkError, dnsmasq_process.DnsmasqError):
+            LOG.exception("Looking after this host failed; next try in a moment")
+
+    def _settle(self):
+        for name in [name for name, until in self._elevated_until.items() if until <= self._clock()]:
+            del self._elevated_until[name]
+            self._wanted = planner.settled(self._wanted, name)
+            self._compare({name})
+
+    def _compare_now_and_then(self):
+        if self._clock() >= self._next_comparison:
+            self._next_comparison = self._clock() + self.settings.reconcile_interval
+            drift = self._compare()
+            if drift:
+                LOG.warning("Somebody else had changed taps; mended: %s", drift)
+
+    # What the loop asks for (CommonAgentManagerBase).
+
+    def get_all_devices(self):
+        """Return the names of all taps on this host."""
+        return self.taps.tap_names()
+
+    def get_devices_modified_timestamps(self, devices):
+        """Return interface indices as "timestamps": a tap made anew under its old name (rebuild) has another one."""
+        self.tick()
+        return {name: index for name, index in self.taps.tap_indices().items() if name in devices}
+
+    def plug_interface(self, network_id, network_segment, device, device_owner):
+        """Return whether a tap is as neutron wants it; `serve` has made it so."""
+        return self._wanted.get(device) is not None and device not in self._out_of_order
+
+    def setup_arp_spoofing_protection(self, device, device_details):
+        """Do nothing: the firewall knows each tap's addresses, and `serve` has done the rest."""
+
+    def delete_arp_spoofing_protection(self, devices):
+        """Forget taps that have left this host, and their leases."""
+        with self._lock:
+            self._wanted = planner.forgotten(self._wanted, devices)
+            for name in devices:
+                self._details.pop(name, None)
+                self._elevated_until.pop(name, None)
+                self._out_of_order.discard(name)
+            self._write_dhcp()
+
+    def delete_unreferenced_arp_protection(self, current_devices):
+        """Do nothing: what belongs to a tap goes with the tap, and a start removes nothing."""
+
+    def ensure_port_admin_state(self, device, admin_state_up):
+        """Do nothing: `up` is part of what is wanted of a tap."""
+
+    def get_agent_configurations(self):
+        """Return nothing: each host reaches every network of our type."""
+        return {}
+
+    def get_agent_id(self):
+        """Return the agent's id: one agent for each host."""
+        return f"l2isolate-{self.host}"
+
+    def get_extension_driver_type(self):
+        """Return the name under which L2 agent extensions know us."""
+        return names.EXTENSION_DRIVER_TYPE
+
+    def get_agent_api(self, **kwargs):
+        """Return None: no extension needs anything of ours yet."""
+
+    def get_rpc_callbacks(self, context, agent, sg_agent):
+        """Return the object that takes neutron-server's messages."""
+        return L2IsolateCallbacks(context, agent, sg_agent)
+
+    def get_rpc_consumers(self):
+        """Return the topics to listen to: ports, networks, security groups, and which host a port is active on."""
+        return [
+            [topics.PORT, topics.UPDATE],
+            [topics.NETWORK, topics.UPDATE],
+            [topics.SECURITY_GROUP, topics.UPDATE],
+            [topics.PORT_BINDING, topics.DEACTIVATE],
+            [topics.PORT_BINDING, topics.ACTIVATE],
+        ]

@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Neutron's words made ours: device details (neutron/plugins/ml2/rpc.py) and subnets become frozen values; pure."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from arbaro_l2isolate.planner import WantedTap
+
+
+@dataclass(frozen=True)
+class Subnet:
+    """What guests are told about an IPv4 subnet; `routes` are (destination, next hop), `gateway` may be empty."""
+
+    id: str
+    cidr: str
+    gateway: str = ""
+    dhcp: bool = True
+    dns: tuple[str, ...] = ()
+    routes: tuple[tuple[str, str], ...] = ()
+
+
+def is_here(details: Mapping) -> bool:
+    """Return whether neutron wants the device served on this host; else it is unknown or active elsewhere."""
+    return "port_id" in details
+
+
+def subnet_ids(details: Mapping) -> set[str]:
+    """Return the subnets that a device has addresses in."""
+    return {fixed["subnet_id"] for fixed in details.get("fixed_ips", ())}
+
+
+def ipv4_addresses(details: Mapping) -> Iterator[tuple[str, str]]:
+    """Yield (subnet id, address) for each IPv4 address of a device, in neutron's order."""
+    for fixed in details.get("fixed_ips", ()):
+        if ipaddress.ip_address(fixed["ip_address"]).version == 4:
+            yield fixed["subnet_id"], fixed["ip_address"]
+
+
+def wanted_tap(details: Mapping, subnets: Mapping[str, Subnet]) -> WantedTap:
+    """Return how a device that is served here should be; a subnet that is not among `subnets` adds no gateway.
+
+    Address pairs may be sent from, but are not routed: a tenant could otherwise take any address of the fabric.
+    """
+    mine = [subnets[subnet] for subnet, _ in ipv4_addresses(details) if subnet in subnets]
+    free_source = not details.get("port_security_enabled", True) or bool(details.get("allowed_address_pairs"))
+    return WantedTap(
+        name=details["device"],
+        guest_mac=details["mac_address"].lower(),
+        addresses=frozenset(address for _, address in ipv4_addresses(details)),
+        gateways=frozenset(subnet.gateway for subnet in mine if subnet.gateway),
+        mtu=details.get("mtu") or 0,
+        up=details["admin_state_up"],
+        strict_source=not free_source,
+    )

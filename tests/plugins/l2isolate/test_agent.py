@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The agent as a process.
+
+Real: the console script's main, neutron's common agent loop and RPC callbacks, oslo.messaging, both privsep daemons with their
+capabilities, kernel, nft, dnsmasq. Stands in: neutron-server and the broker (agent_with_server.py), guests, the fabric.
+"""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import time
+
+import conftest
+import pytest
+from hypervisor import Guest, Hypervisor, inside, is_root, ping, run, wait_for
+
+pytestmark = pytest.mark.skipif(not is_root(), reason="makes network namespaces")
+A, B = Guest("a", 1, "10.64.1.11"), Guest("b", 2, "10.64.1.12")
+SUBNET, NETWORK = "11111111-1111-1111-1111-111111111111", "22222222-2222-2222-2222-222222222222"
+CONFIGURATION = """
+[DEFAULT]
+transport_url = fake://
+host = hv1
+state_path = {directory}
+rpc_response_timeout = 5
+[oslo_concurrency]
+lock_path = {directory}
+[AGENT]
+polling_interval = 1
+report_interval = 2
+root_helper = env
+[SECURITYGROUP]
+firewall_driver = l2isolate
+[l2isolate]
+dhcp_directory = {directory}/dhcp
+dhcp_user = root
+elevated_seconds = 1
+"""
+# What the agent's container has, and nothing else: no SYS_ADMIN above all (real: the bounding set; stands in: the container).
+CAPABILITIES = ["net_admin", "net_raw", "net_bind_service", "setuid", "setgid", "kill", "dac_override"]
+LIMITED = ["setpriv", "--bounding-set", ",".join(["-all", *(f"+{name}" for name in CAPABILITIES)])]
+RULES = [
+    {"direction": "egress", "ethertype": "IPv4"},
+    {"direction": "ingress", "ethertype": "IPv4", "protocol": "icmp"},
+]
+
+
+class Agent:
+    def __init__(self, directory):
+        self.directory = directory
+        (directory / "dhcp").mkdir()
+        (directory / "agent.conf").write_text(CONFIGURATION.format(directory=directory))
+        self.here(A, B)
+
+    def here(self, *guests, elsewhere=()):
+        fixed = lambda guest: [{"subnet_id": SUBNET, "ip_address": guest.address}]  # noqa: E731
+        details = {
+            g.tap: {**g.details(fixed_ips=fixed(g), network_id=NETWORK), "physical_network": None} for g in guests
+        }
+        details.update({g.tap: {"device": g.tap, "no_active_binding": True} for g in elsewhere})
+        ports = {g.tap: g.filtered("web") for g in (*guests, *elsewhere)}
+        groups = {"security_groups": {"web": RULES}, "sg_member_ips": {}}
+        answers = {"details": details, "ports": ports, "groups": groups, "network": NETWORK}
+        (self.directory / "answers.json").write_text(json.dumps(answers))
+
+    def start(self):
+        path = f"{conftest.SCRATCH.name}:{conftest.PLUGIN}"
+        script = str(pathlib.Path(__file__).with_name("agent_with_server.py"))
+        output = (self.directory / "out").open("a")
+        with inside("host"):
+            self.process = subprocess.Popen(
+                [*LIMITED, sys.executable, script, str(self.directory)],
+                stdout=output,
+                stderr=output,
+                env={**os.environ, "PYTHONPATH": path},
+            )
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+
+    def send(self, method, **arguments):
+        (self.directory / "draft").write_text(json.dumps([method, arguments]))
+        (self.directory / "draft").rename(self.directory / "send")
+
+    def heard(self, method):
+        log = self.directory / "log"
+        return [
+            entry[1]
+            for entry in map(json.loads, log.read_text().splitlines() if log.exists() else [])
+            if entry[0] == method
+        ]
+
+    def errors(self):
+        return [line for line in (self.directory / "out").read_text().splitlines() if " ERROR " in line]
+
+
+@pytest.fixture
+def agent(tmp_path):
+    with Hypervisor() as hypervisor:
+        agent = Agent(tmp_path)
+        agent.hypervisor = hypervisor
+        try:
+            yield agent
+        finally:
+            agent.process.terminate()
+            agent.process.wait(20)
+            pid = tmp_path / "dhcp" / "pid"
+            if pid.exists():
+                subprocess.run(["kill", pid.read_text().strip()], check=False)
+            print((tmp_path / "out").read_text()[-6000:])
+
+
+def routes():
+    with inside("host"):
+        return {
+            line.split()[0]: line.split("metric ")[1].strip()
+            for line in run("ip", "route", "show", "proto", "97").splitlines()
+        }
+
+
+def test_the_agents_life(agent):
+    agent.hypervisor.boot(A)
+    agent.start()
+    wait_for("A up", lambda: A.tap in agent.heard("update_device_up"), 20)
+    wait_for("ping", lambda: ping("out", A.address), 5)
+    assert agent.heard("report_state")[0] == "L2 isolate agent"
+
+    agent.hypervisor.boot(B)
+    wait_for("B up", lambda: B.tap in agent.heard("update_device_up"), 5)
+    assert ping("a", B.address) == 1
+    assert len(agent.heard("bulk_pull")) == 1, "one question for the subnet, none for later ports"
+    before = len(agent.heard("get_devices_details_list"))
+    time.sleep(2.5)
+    assert len(agent.heard("get_devices_details_list")) == before, "no messages while nothing happens"
+
+    # The agent dies and comes back: not a packet is lost.
+    with inside("out"):
+        flood = subprocess.Popen(
+            ["ping", "-n", "-q", "-i", "0.02", "-c", "350", A.address], stdout=subprocess.PIPE, text=True
+        )
+    dnsmasq = (agent.directory / "dhcp" / "pid").read_text()
+    agent.kill()
+    time.sleep(0.5)
+    known = agent.heard("update_device_up").count(A.tap)
+    agent.start()
+    wait_for("A up again", lambda: agent.heard("update_device_up").count(A.tap) > known, 20)
+    assert " 0% packet loss" in flood.communicate(timeout=20)[0]
+    assert (agent.directory / "dhcp" / "pid").read_text() == dnsmasq
+
+    # A moves away, and comes back.
+    agent.here(B, elsewhere=[A])
+    agent.send("binding_deactivate", port_id=A.tap[3:], host="hv1", network_id=NETWORK)
+    started = time.monotonic()
+    wait_for("no route to A", lambda: set(routes()) == {B.address}, 2)
+    print(f"withdrawn after {time.monotonic() - started:.3f} s, of which up to 0.05 s were the test's own")
+    agent.here(A, B)
+    agent.send("binding_activate", port_id=A.tap[3:], host="hv1")
+    started = time.monotonic()
+    wait_for("a route to A", lambda: A.address in routes(), 2)
+    print(f"announced after {time.monotonic() - started:.3f} s, of which up to 0.05 s were the test's own")
+    wait_for("no preference any more", lambda: routes().get(A.address) == "4210", 5)
+
+    # B is deleted: first its tap goes, then its file, flows, rules.
+    agent.hypervisor.halt(B)
+    wait_for("B down", lambda: B.tap in agent.heard("update_device_down"), 5)
+    wait_for("its lease's end", lambda: not (agent.directory / "dhcp" / "hosts" / B.tap).exists(), 3)
+    assert set(routes()) == {A.address}
+    assert agent.errors() == []

@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The manager and the callbacks under random histories of messages.
+
+Real: manager.py, callbacks.py, planner.py, dnsmasq.py's planning; the order in which neutron's loop calls them. Stands in: the
+kernel and neutron (test_planner.py), dnsmasq's files (`Files`), the loop's thread (`Loop`: what CommonAgentLoop does in a turn).
+"""
+
+from types import SimpleNamespace
+
+from arbaro_l2isolate import dnsmasq, names, planner
+from arbaro_l2isolate.callbacks import L2IsolateCallbacks
+from arbaro_l2isolate.manager import L2IsolateManager
+from arbaro_l2isolate.ports import Subnet
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from neutron.conf import common as neutron_config
+from oslo_config import cfg
+from test_planner import GATEWAY, Host, Neutron
+
+TAPS = [f"tap{number:011d}" for number in range(4)]
+SETTINGS = SimpleNamespace(
+    reconcile_interval=60,
+    elevated_seconds=5,
+    dhcp_directory="/d",
+    dhcp_user="u",
+    dhcp_lease_seconds=9,
+    dns_servers=[],
+    dns_domain="",
+)
+SUBNETS = SimpleNamespace(get=lambda ids: {id_: Subnet(id_, "10.64.0.0/24", GATEWAY) for id_ in ids})
+
+
+class Hands(Host):
+    """The functions of netlink.py over the kernel that stands in."""
+
+    def tap_names(self):
+        return set(self.taps)
+
+    def find_taps(self, only=None):
+        return {name: tap for name, tap in self.taps.items() if only is None or name in only}
+
+    def change_taps(self, actions):
+        self.do(actions)
+        return []
+
+
+class Files:
+    """dnsmasq's directory, which outlives the agent."""
+
+    def __init__(self):
+        self.found = {}
+
+    def make(self, files, complete):
+        self.found = dnsmasq.wanted_files(self.found, files, complete)
+
+    def look_after(self):
+        pass
+
+
+def details(neutron, name):
+    """Return what neutron-server answers about a tap to this host."""
+    port = neutron.ports.get(int(name[-1]))
+    if port is None:
+        return {"device": name}
+    if not port["here"]:
+        return {"device": name, "no_active_binding": True}
+    wanted = neutron.tap(name, port)
+    fixed = [{"subnet_id": "s", "ip_address": address} for address in wanted.addresses]
+    return {
+        "device": name, "port_id": name[3:], "network_type": "l2isolate", "mac_address": wanted.guest_mac, "fixed_ips": fixed,
+        "mtu": wanted.mtu, "admin_state_up": wanted.up, "port_security_enabled": True, "allowed_address_pairs": [],
+    }  # fmt: skip
+
+
+class Loop:
+    """An agent's life: messages arrive at any moment, turns come between them."""
+
+    def __init__(self):
+        self.host, self.neutron, self.files, self.now = Hands(), Neutron(), Files(), 0.0
+        self.start()
+
+    def start(self):
+        cfg.CONF.set_override("host", "hv1")
+        self.mgr = L2IsolateManager(SETTINGS, self.host, self.files, "hv1", SUBNETS, clock=lambda: self.now)
+        self.callbacks = L2IsolateCallbacks(None, self, None)
+        self.previous, self.network_ports = None, {}
+
+    def treat_devices_added_updated(self, devices):
+        self.mgr.serve([details(self.neutron, name) for name in sorted(devices)])
+
+    def turn(self):
+        updated = self.callbacks.get_and_clear_updated_devices()
+        current = self.mgr.get_all_devices()
+        self.mgr.tick()
+        previous = self.previous if self.previous is not None else set()
+        self.treat_devices_added_updated((current - previous) | (updated & current))
+        if previous - current:
+            self.mgr.delete_arp_spoofing_protection(previous - current)
+        self.previous = current
+
+    def step(self, operation, number, address):
+        name, port = TAPS[number], self.neutron.ports.get(number)
+        self.now += 1
+        if operation == "create":
+            self.neutron.create(number, address, here=True)
+        elif operation == "delete":
+            self.neutron.ports.pop(number, None)
+        elif operation == "plug":
+            self.host.make(name)
+        elif operation == "unplug":
+            self.host.drop(name)
+        elif operation == "port_update":
+            self.callbacks.port_update(None, port={"id": name[3:]})
+        elif operation == "migrate" and port:
+            port["here"] = not port["here"]
+            message = self.callbacks.binding_activate if port["here"] else self.callbacks.binding_deactivate
+            message(None, port_id=name[3:], host="hv1")
+        elif operation == "migrate, message lost" and port:
+            port["here"] = not port["here"]
+        elif operation == "late binding_deactivate":
+            self.callbacks.binding_deactivate(None, port_id=name[3:], host="hv1")
+        elif operation == "late binding_activate":
+            self.callbacks.binding_activate(None, port_id=name[3:], host="hv1")
+        elif operation == "another host's":
+            self.callbacks.binding_deactivate(None, port_id=name[3:], host="hv2")
+        elif operation == "crash":
+            before = dict(self.host.taps), dict(self.files.found)
+            self.start()
+            self.mgr.tick()
+            assert before == (self.host.taps, self.files.found)
+        elif operation == "turn":
+            self.turn()
+
+    def resync(self):
+        """What the loop does after a failed turn, or when neutron-server says that the agent was thought dead."""
+        # Devices that the loop saw leave stay known to it until they were dealt with.
+        gone, self.previous = (self.previous or set()) - set(self.host.taps), set()
+        self.mgr.delete_arp_spoofing_protection(gone)
+        self.turn()
+        self.now += SETTINGS.elevated_seconds + 1
+        self.mgr.tick()
+
+
+neutron_config.register_core_common_config_opts()
+OPERATIONS = (
+    "create", "delete", "plug", "unplug", "port_update", "migrate", "migrate, message lost", "late binding_deactivate",
+    "late binding_activate", "another host's", "crash", "turn", "turn",
+)  # fmt: skip
+histories = st.lists(st.tuples(st.sampled_from(OPERATIONS), st.integers(0, 3), st.integers(0, 2)), max_size=16)
+
+
+@settings(max_examples=2000, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+@given(histories)
+def test_whatever_arrives_and_in_whatever_order_the_host_ends_as_neutron_wants(history):
+    loop = Loop()
+    for step in history:
+        loop.step(*step)
+    loop.resync()
+    for name, tap in loop.host.taps.items():
+        wanted = loop.neutron.answer(name)
+        assert tap.routes == planner.wanted_routes(wanted)
+        assert (f"hosts/{name}" in loop.files.found) == (wanted is not None)
+    hosts = {path for path in loop.files.found if path.startswith("hosts/")}
+    assert hosts <= {f"hosts/{name}" for name in loop.host.taps}
+
+
+def test_a_start_without_neutron_changes_nothing_and_a_first_batch_forgets_nobody():
+    loop = Loop()
+    for number in range(2):
+        loop.step("create", number, number)
+        loop.step("plug", number, 0)
+    loop.turn()
+    before = dict(loop.files.found)
+    loop.start()
+    loop.mgr.tick()
+    loop.mgr.serve([details(loop.neutron, TAPS[0])])
+    assert loop.files.found == before and all(tap.routes for tap in loop.host.taps.values())
+
+
+def test_a_tap_of_another_kind_of_network_is_left_alone():
+    loop = Loop()
+    loop.host.make(TAPS[0])
+    loop.neutron.create(0, 0, here=True)
+    before = dict(loop.host.taps)
+    loop.mgr.serve([{**details(loop.neutron, TAPS[0]), "network_type": "flat"}])
+    assert loop.host.taps == before and not loop.mgr.plug_interface("n", None, TAPS[0], "compute:nova")
+    assert names.tap_of("0123456789abcdef") == "tap0123456789a"
