@@ -18,7 +18,7 @@ fmt: dev  ## format the code
 	.venv/bin/ruff format --quiet src tests benchmarks
 
 lint: dev  ## style, types, and who may import whom
-	.venv/bin/ruff check src tests benchmarks ansible
+	.venv/bin/ruff check src tests benchmarks ansible plugins
 	.venv/bin/ruff format --check --quiet src tests benchmarks
 	.venv/bin/mypy
 	.venv/bin/lint-imports --no-cache
@@ -29,10 +29,14 @@ unit: dev  ## unit tests: seconds, no root, no network
 envs: dev  ## environments in real bash, zsh and fish, on fake clouds (apt-get install zsh fish)
 	$(PYTEST) tests/envs
 
+plugins:  ## plug-ins inside Debian's real neutron, with real taps and rules (root, for what it installs and for namespaces)
+	tests/plugins/install
+	/usr/bin/python3 -m pytest tests/plugins/l2isolate
+
 live: dev  ## live tests: a real cloud, made by our own command (root; KEEP=1 keeps it)
 	$(PYTEST) tests/live -m 'not soak' $(if $(KEEP),--keep)
 
-test: lint unit envs live  ## all tests
+test: lint unit envs plugins live  ## all tests
 
 soak: dev  ## longer tests: kill it at many moments, start it over and over
 	$(PYTEST) tests/live -m soak
@@ -44,4 +48,4 @@ bench: dev  ## the benchmarks' tables
 wheel: dev  ## the installable package, in dist/
 	.venv/bin/pip wheel --quiet --no-deps --wheel-dir dist .
 
-.PHONY: help dev fmt lint unit envs live test soak bench wheel
+.PHONY: help dev fmt lint unit envs plugins live test soak bench wheel
