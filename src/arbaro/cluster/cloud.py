@@ -21,7 +21,7 @@ from arbaro.settings import load_settings
 #: MiB: a controller, and each compute with a guest; measured, see benchmarks/.
 CONTROLLER_MEMORY, COMPUTE_MEMORY = 2200, 700
 #: MiB that images and one cloud take on the disk.
-DISK = 14000
+DISK = 7000
 
 
 @dataclass(frozen=True)
