@@ -11,8 +11,10 @@ import fill
 import placement_api
 import sqlalchemy as sa
 from ask import request
-from crowd import Crowd, aggregate_uuid
+from crowd import Crowd
 from nova import config, context, objects
+from nova.compute import utils as compute_utils
+from nova.scheduler import request_filter, utils
 from nova.scheduler.client import report
 from oslo_messaging.rpc import dispatcher
 from oslo_utils import uuidutils as uuids
@@ -26,10 +28,11 @@ connection = sqlite:///{directory}/api.db
 connection = sqlite:///{directory}/cell.db
 [scheduler]
 max_placement_results = 10
+query_placement_for_availability_zone = true
 [filter_scheduler]
 available_filters = nova.scheduler.filters.all_filters
 available_filters = arbaro_nova.scheduler.filters.AggregateHintFilter
-enabled_filters = ComputeFilter,AggregateHintFilter
+enabled_filters = ComputeFilter,ServerGroupAffinityFilter,AggregateHintFilter
 [placement]
 auth_type = admin_token
 token = admin
@@ -63,7 +66,8 @@ class Nova:
         for name, places in MODELS.items():
             first_of(places).metadata.create_all(sa.create_engine(f"sqlite:///{directory}/{name}"))
         self.context = context.get_admin_context()
-        self.user = context.RequestContext("user", "project", is_admin=False)
+        self.made, self.taken = [], set()
+        self.client = report.SchedulerReportClient()
         self.make_compute("compute1", f"sqlite:///{directory}/cell.db")
         urls = (f"sqlite:///{directory}/{name}.db" for name in ("cell", "api", "placement"))
         self.databases = fill.Databases(*map(sa.create_engine, urls))
@@ -84,34 +88,100 @@ class Nova:
         names = {"host": name, "hypervisor_hostname": name, "uuid": uuids.generate_uuid()}
         node = objects.ComputeNode(self.context, supported_hv_specs=specs, **names, **NODE)
         node.create()
-        client = report.SchedulerReportClient()
-        client.post("/resource_providers", {"name": name, "uuid": node.uuid}, version="1.20")
+        self.client.post("/resource_providers", {"name": name, "uuid": node.uuid}, version="1.20")
         room = {kind: {"total": 64} for kind in ("VCPU", "MEMORY_MB", "DISK_GB")}
         inventories = {"resource_provider_generation": 0, "inventories": room}
-        client.put(f"/resource_providers/{node.uuid}/inventories", inventories, version="1.26")
+        self.client.put(f"/resource_providers/{node.uuid}/inventories", inventories, version="1.26")
 
-    def ask(self, hint=None, ctxt=None, **changes):
-        """Ask the scheduler for a place; returns the host's name, or what nova-conductor would show as the server's fault."""
-        spec = request(ctxt or self.user, None)
-        if hint is not None:
-            spec.scheduler_hints = {"aggregate_id": hint if isinstance(hint, list) else [str(hint)]}
+    @property
+    def scheduler_hosts(self):
+        """The scheduler's host manager, which Victoria keeps in its driver."""
+        return getattr(self.scheduler, "driver", self.scheduler).host_manager
+
+    def user(self):
+        """The context of a new request of an ordinary user; a used one carries a database's transaction."""
+        return context.RequestContext("user", "project", is_admin=False)
+
+    def operator(self):
+        """The context of a new request of an operator."""
+        return context.RequestContext("operator", "admin", is_admin=True)
+
+    def request(self, hint, **changes):
+        """Make a request of one server, as nova-api does."""
+        spec = request(self.user(), None)
+        spec.scheduler_hints = {} if hint is None else {"aggregate_id": hint if isinstance(hint, list) else [str(hint)]}
         for name, value in changes.items():
             setattr(spec, name, value)
+        return spec
+
+    def ask(self, hint=None, ctxt=None, **changes):
+        """Ask the scheduler for a place for a new server."""
+        return self.schedule(self.request(hint, **changes), ctxt)
+
+    def schedule(self, spec, ctxt=None):
+        """Return the host that is chosen, or the fault that conductor would store with the server."""
         try:
             places = self.scheduler.select_destinations(
-                ctxt or self.user, spec_obj=spec, instance_uuids=[spec.instance_uuid], return_objects=True
+                ctxt or self.user(), spec_obj=spec, instance_uuids=[spec.instance_uuid], return_objects=True
             )
         except dispatcher.ExpectedException as error:
-            return error.exc_info[1].format_message()
+            return compute_utils.exception_to_dict(error.exc_info[1])["message"]
         return places[0][0].service_host
 
-    def aggregate(self, number):
-        """Read one of the crowd's aggregates."""
-        return objects.Aggregate.get_by_uuid(self.context, aggregate_uuid(number))
+    def make_aggregate(self, hosts, *, beyond_candidates=False, **metadata):
+        """Make an aggregate of so many hosts, as nova-api does: in its database, in placement, and told to the scheduler."""
+        name = f"aggregate-{uuids.generate_uuid()}"
+        aggregate = objects.Aggregate(self.context, name=name, metadata=metadata)
+        aggregate.create()
+        aggregate.hosts = []
+        aggregate.obj_reset_changes()
+        self.made.append(aggregate)
+        free = [c.name for c in self.crowd if c.name not in self.taken]
+        if beyond_candidates:
+            handed_out = self.candidates()
+            free = [c.name for c in self.crowd if c.uuid not in handed_out and c.name not in self.taken]
+        for host in free[:hosts]:
+            self.join(aggregate, host)
+        self.tell(aggregate)
+        return aggregate
+
+    def candidates(self):
+        """Ask placement, in the scheduler's own words, which hosts it hands out to a request without a hint.
+
+        They are the same each time, but other ones for another flavor, and after placement's restart.
+        """
+        ctxt, spec = self.user(), self.request(None)
+        request_filter.process_reqspec(ctxt, spec)
+        wanted = utils.resources_from_request_spec(ctxt, spec, self.scheduler_hosts)
+        _, summaries, _ = self.client.get_allocation_candidates(ctxt, wanted)
+        return set(summaries)
+
+    def join(self, aggregate, host):
+        """Add a host to an aggregate."""
+        aggregate.add_host(host)
+        self.taken.add(host)
+        self.client.aggregate_add_host(self.context, aggregate.uuid, host_name=host)
+        self.tell(aggregate)
+
+    def leave(self, aggregate, host, *, tell_placement=True):
+        """Remove a host from an aggregate, behind placement's back if it is not told."""
+        aggregate.delete_host(host)
+        if tell_placement:
+            self.client.aggregate_remove_host(self.context, aggregate.uuid, host)
+        self.tell(aggregate)
 
     def tell(self, aggregate):
         """Tell the scheduler of a changed aggregate, as nova-api does by RPC."""
         self.scheduler.update_aggregates(self.context, [aggregate])
+
+    def forget_aggregates(self):
+        """Take away the aggregates that were made here."""
+        for aggregate in self.made:
+            for host in list(aggregate.hosts):
+                self.leave(aggregate, host)
+            aggregate.destroy()
+            self.scheduler.delete_aggregate(self.context, aggregate)
+        self.made, self.taken = [], set()
 
     def __enter__(self):
         return self

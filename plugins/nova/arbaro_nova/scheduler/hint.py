@@ -20,7 +20,8 @@ def hinted_aggregates(request_spec):
         return None
     texts = hint if isinstance(hint, list) else [hint]
     words = [word.strip().lower() for text in texts for word in text.split(",")]
-    return list(dict.fromkeys(word for word in words if word))
+    # A number may have zeros before it; two ways to write one aggregate are one aggregate.
+    return list(dict.fromkeys(word.lstrip("0") or word if word.isdigit() else word for word in words if word))
 
 
 def allowed_projects(metadata):

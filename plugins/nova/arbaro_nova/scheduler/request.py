@@ -24,8 +24,10 @@ def require_hinted_aggregates(context, request_spec):
     words = hinted_aggregates(request_spec)
     if words is None:
         return False
-    if not 0 < len(words) <= LIMIT:
-        refuse(f"hint {HINT} names {len(words)} aggregates, and 1 to {LIMIT} are possible")
+    if not words:
+        refuse(f"hint {HINT} names no aggregate")
+    if len(words) > LIMIT:
+        refuse(f"hint {HINT} names {len(words)} aggregates, and {LIMIT} are possible")
     usable, reasons = [], []
     for word in words:
         aggregate = find_aggregate(context, word)
@@ -36,7 +38,7 @@ def require_hinted_aggregates(context, request_spec):
         else:
             usable.append(aggregate)
     if not usable:
-        refuse("; ".join(reasons))
+        refuse(f"hint {HINT}: {'; '.join(reasons)}")
     destination = destination_of(request_spec)
     refuse_other_host(destination, request_spec, usable)
     destination.require_aggregates([aggregate.uuid for aggregate in usable])
