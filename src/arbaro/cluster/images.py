@@ -37,7 +37,9 @@ BUILD_NETWORK = "arbaro-build"
 #: Where builds keep what they need only for a while, if there is room in memory; MiB that an image takes there.
 MEMORY_SCRATCH, IMAGE_SIZE = Path("/dev/shm/arbaro-build"), 2000
 #: Roles that others include, and the one that ends each image.
-HELPING_ROLES = ("catalog", "wsgi", "personalise")
+HELPING_ROLES = ("catalog", "wsgi", "plugin", "personalise")
+#: Role → our plug-in that it brings along.
+PLUGINS = {"nova": "plugins/nova/arbaro_nova"}
 #: Stands for the public address until a cloud has one; it must be a string that stands nowhere else.
 BAKED_ADDRESS = "public-address.arbaro.invalid"
 
@@ -69,6 +71,7 @@ class HostImages:
             playbooks_dir / "tasks",
             playbooks_dir / "templates",
             *(ansible / "roles" / name for name in [*self._roles(role), *HELPING_ROLES]),
+            *(files_dir() / PLUGINS[name] for name in self._roles(role) if name in PLUGINS),
         ]
         return _name(role, [self.base, json.dumps(self._variables, sort_keys=True), _digest(paths)])
 
@@ -275,9 +278,9 @@ def _name(role: str, parts: Iterable[str]) -> str:
 
 
 def _digest(paths: Iterable[Path]) -> str:
-    files = [
-        file for path in paths for file in ([path] if path.is_file() else sorted(path.rglob("*"))) if file.is_file()
-    ]
+    found = (file for path in paths for file in ([path] if path.is_file() else sorted(path.rglob("*"))))
+    # What Python compiles when a plug-in's tests run is not part of the plug-in.
+    files = [file for file in found if file.is_file() and file.suffix != ".pyc"]
     content = hashlib.sha256()
     for file in files:
         content.update(file.relative_to(files_dir()).as_posix().encode() + b"\0" + file.read_bytes())

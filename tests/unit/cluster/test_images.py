@@ -14,10 +14,10 @@ MACHINE = Machine(2, 24000, 20000, "qemu", "")
 
 @pytest.fixture
 def copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of ansible/ and images/ that may be changed."""
+    """A copy of ansible/, images/ and plugins/ that may be changed."""
     import shutil
 
-    for name in ("ansible", "images"):
+    for name in ("ansible", "images", "plugins"):
         shutil.copytree(images.files_dir() / name, tmp_path / name, symlinks=True)
     monkeypatch.setattr(images, "files_dir", lambda: tmp_path)
     monkeypatch.setattr(images.aptsources, "machine_sources", lambda suite: [])
@@ -41,6 +41,7 @@ def names() -> dict[str, str]:
         ("ansible/library/mariadb_database.py", {"controller", "compute"}),
         ("ansible/releases/zed.yml", {"controller", "compute"}),
         ("images/hosts/base/packages", {"base", "controller", "compute"}),
+        ("plugins/nova/arbaro_nova/scheduler/request.py", {"controller"}),
         ("ansible/playbooks/restart-agent.yml", set()),
         ("images/guests/tiny/build", set()),
     ],
