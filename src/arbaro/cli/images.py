@@ -43,8 +43,8 @@ def images_build(names: tuple[str, ...], release: str, verbose: bool) -> int:
     arbaro images build debian-12
     """
     from arbaro.cluster import guests, lifecycle, machine
+    from arbaro.cluster.drivers import DEFAULT_DRIVER
     from arbaro.cluster.images import HostImages, clean_after_builds
-    from arbaro.cluster.spec import NETWORK_DRIVERS
     from arbaro.releases import load_release
 
     provider()
@@ -56,7 +56,7 @@ def images_build(names: tuple[str, ...], release: str, verbose: bool) -> int:
         run("images", "prepare", lifecycle.prepare_machine, verbose=verbose)
         plan: lifecycle.Plan = [*(recipe.step() for recipe in recipes), clean_after_builds()]
         if "hosts" in wanted:
-            plan = [*HostImages(chosen, NETWORK_DRIVERS[0], machine.look_at_machine()).steps(), *plan]
+            plan = [*HostImages(chosen, DEFAULT_DRIVER, machine.look_at_machine()).steps(), *plan]
         run("images", "build", lambda: plan, verbose=verbose)
     return EXIT_OK
 
@@ -68,7 +68,7 @@ def images_prune(dry_run: bool) -> int:
     from arbaro import output
     from arbaro.cluster import guests, machine
     from arbaro.cluster import images as room
-    from arbaro.cluster.spec import NETWORK_DRIVERS
+    from arbaro.cluster.drivers import NETWORK_DRIVERS
     from arbaro.releases import list_releases, load_release
 
     provider()
