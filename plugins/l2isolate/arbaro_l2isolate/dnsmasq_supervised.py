@@ -8,7 +8,11 @@ import os
 import pathlib
 import time
 
+from oslo_log import log
+
 from arbaro_l2isolate.dnsmasq_process import PATIENCE, DnsmasqError
+
+LOG = log.getLogger(__name__)
 
 
 def is_running(directory):
@@ -24,7 +28,8 @@ def reload(directory):
 def restart(directory):
     """Have dnsmasq start anew with the files as they are; DnsmasqError if it does not come up."""
     before = _started(directory)
-    _tell(directory, "restart")
+    if not _tell(directory, "restart"):
+        return
     deadline = time.monotonic() + PATIENCE
     while _started(directory) in (None, before):
         if time.monotonic() > deadline:
@@ -41,13 +46,13 @@ def _started(directory):
 
 
 def _tell(directory, word):
-    """Write a word into the pipe; DnsmasqError if nobody reads there."""
+    """Write a word into the pipe; return whether anybody reads there: a container that starts later reads all anyway."""
     pipe = pathlib.Path(directory, "control")
     try:
         descriptor = os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
     except OSError as error:
-        raise DnsmasqError(f"Nobody listens at {pipe} ({error.strerror}): is dnsmasq's container running?") from error
-    try:
-        os.write(descriptor, f"{word}\n".encode())
-    finally:
-        os.close(descriptor)
+        LOG.warning("Nobody listens at %s (%s): is dnsmasq's container running?", pipe, error.strerror)
+        return False
+    with os.fdopen(descriptor, "w") as file:
+        file.write(f"{word}\n")
+    return True

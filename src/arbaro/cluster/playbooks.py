@@ -47,6 +47,8 @@ def inventory(hosts: Sequence[Host], variables: Mapping[str, Any], keeper: Keepe
         "all": {
             "vars": {
                 "host_address": "{{ ansible_host }}",
+                # Which address is a host's own must not depend on where its default route leads.
+                "my_ip": "{{ host_address }}",
                 **variables,
                 "ansible_user": "root",
                 "ansible_ssh_common_args": " ".join(keeper.ssh_options()),
