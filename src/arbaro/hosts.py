@@ -6,6 +6,8 @@ from ipaddress import IPv4Address
 
 CONTROLLER = "controller"
 COMPUTE = "compute"
+#: A top-of-rack switch of the fabric that leads to servers.
+TOR = "tor"
 
 
 @dataclass(frozen=True)
@@ -15,6 +17,11 @@ class Host:
     name: str
     address: IPv4Address
     roles: frozenset[str]
+
+    @property
+    def role(self) -> str:
+        """The role that decides which image it starts from."""
+        return next(role for role in (CONTROLLER, COMPUTE, TOR) if role in self.roles)
 
     def is_a(self, role: str) -> bool:
         """Say whether the host has this role."""

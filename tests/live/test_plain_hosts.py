@@ -25,7 +25,7 @@ def plain_hosts(cloud: Tool) -> Iterator[Cloud]:
     provider = Podman()
     plain = wanted_cloud(Wish(NAME, computes=1), provider)
     provider.create_networks(plain.spec)
-    plain.keeper.prepare(plain.spec.public_address, plain.spec.hosts)
+    plain.keeper.prepare(plain.spec.addresses, plain.spec.hosts)
     for host in plain.spec.hosts:
         files = {
             "/etc/hosts": (0o644, playbooks.host_entries([host])),

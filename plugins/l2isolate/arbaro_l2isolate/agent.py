@@ -12,7 +12,7 @@ from oslo_config import cfg
 from oslo_log import log
 from oslo_service import service
 
-from arbaro_l2isolate import dnsmasq, names, netlink, options
+from arbaro_l2isolate import dnsmasq, dnsmasq_process, dnsmasq_supervised, names, netlink, options
 from arbaro_l2isolate.firewall.driver import L2IsolateFirewallDriver
 from arbaro_l2isolate.firewall.kernel import NftError
 from arbaro_l2isolate.manager import L2IsolateManager
@@ -93,7 +93,8 @@ def main():
     agent_config.setup_privsep()
     _check_surroundings()
     settings = cfg.CONF.l2isolate
-    manager = L2IsolateManager(settings, netlink, dnsmasq.Dnsmasq(settings.dhcp_directory), cfg.CONF.host)
+    dhcp = dnsmasq.Dnsmasq(settings.dhcp_directory, dnsmasq_supervised if settings.dhcp_supervised else dnsmasq_process)
+    manager = L2IsolateManager(settings, netlink, dhcp, cfg.CONF.host)
     agent = L2IsolateAgent(
         manager,
         cfg.CONF.AGENT.polling_interval,

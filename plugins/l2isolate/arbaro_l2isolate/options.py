@@ -3,6 +3,8 @@
 
 from oslo_config import cfg
 
+from arbaro_l2isolate import names
+
 OPTIONS = [
     cfg.IntOpt(
         "reconcile_interval",
@@ -24,14 +26,22 @@ OPTIONS = [
         help="Where dnsmasq's configuration is written.",
     ),
     cfg.StrOpt("dhcp_user", default="dnsmasq", help="The user that dnsmasq becomes after it has opened its sockets."),
+    cfg.BoolOpt(
+        "dhcp_supervised",
+        default=False,
+        help="Somebody else keeps dnsmasq running, in a container of its own; the agent only tells it, by the pipe "
+        "`control` in dhcp_directory, to read its files again or to start anew.",
+    ),
     cfg.IntOpt("dhcp_lease_seconds", default=86400, min=120, help="How long a lease lasts."),
     cfg.ListOpt("dns_servers", default=[], help="DNS servers for subnets that name none themselves."),
     cfg.StrOpt("dns_domain", default="openstacklocal", help="The domain that guests are told; empty for none."),
-    cfg.PortOpt(
-        "metadata_port",
-        default=80,
-        help="Where nova's metadata service listens on 169.254.169.254 of this host; guests always ask port 80.",
+    cfg.StrOpt(
+        "metadata_address",
+        default=names.METADATA_ADDRESS,
+        help="The IPv4 address of nova's metadata service. Guests always ask 169.254.169.254; where the service is "
+        "elsewhere, their requests are sent there with the guest's own source address, by which it knows who asks.",
     ),
+    cfg.PortOpt("metadata_port", default=80, help="The port of nova's metadata service; guests always ask port 80."),
 ]
 
 SECTION = "l2isolate"

@@ -43,8 +43,8 @@ def images_build(names: tuple[str, ...], release: str, verbose: bool) -> int:
     arbaro images build debian-12
     """
     from arbaro.cluster import guests, lifecycle, machine
+    from arbaro.cluster.drivers import DEFAULT_DRIVER
     from arbaro.cluster.images import HostImages, clean_after_builds
-    from arbaro.cluster.spec import NETWORK_DRIVERS
     from arbaro.releases import load_release
 
     provider()
@@ -56,7 +56,7 @@ def images_build(names: tuple[str, ...], release: str, verbose: bool) -> int:
         run("images", "prepare", lifecycle.prepare_machine, verbose=verbose)
         plan: lifecycle.Plan = [*(recipe.step() for recipe in recipes), clean_after_builds()]
         if "hosts" in wanted:
-            plan = [*HostImages(chosen, NETWORK_DRIVERS[0], machine.look_at_machine()).steps(), *plan]
+            plan = [*HostImages(chosen, DEFAULT_DRIVER, machine.look_at_machine()).steps(), *plan]
         run("images", "build", lambda: plan, verbose=verbose)
     return EXIT_OK
 
@@ -68,15 +68,17 @@ def images_prune(dry_run: bool) -> int:
     from arbaro import output
     from arbaro.cluster import guests, machine
     from arbaro.cluster import images as room
-    from arbaro.cluster.spec import NETWORK_DRIVERS
+    from arbaro.cluster.agents import prune_agents
+    from arbaro.cluster.drivers import NETWORK_DRIVERS
     from arbaro.releases import list_releases, load_release
 
     provider()
     with only_one_for_images():
         host = machine.look_at_machine()
         current = [room.HostImages(load_release(r), n, host) for r in list_releases() for n in NETWORK_DRIVERS]
-        keep = [name for one in current for name in (one.base, one.name("controller"), one.name("compute"))]
+        keep = [name for one in current for name in (one.base, *map(one.name, one.roles))]
         removed = [*room.prune_images(keep, dry_run=dry_run), *guests.prune_guests(dry_run=dry_run)]
+        removed += prune_agents({agent.name for one in current for agent in one.agents}, dry_run=dry_run)
     verb = "Would remove" if dry_run else "Removed"
     output.say("\n".join(f"{verb} {name}" for name in removed) or "Nothing to remove.")
     return EXIT_OK

@@ -76,7 +76,8 @@ def up(dry_run: bool, verbose: bool, **wishes: Any) -> int:
 
 def _check_wish(wish: "Wish") -> None:
     """Refuse what no cloud can have, before anything is touched. Raises ArbaroError."""
-    from arbaro.cluster.spec import NETWORK_DRIVERS, check_computes
+    from arbaro.cluster.drivers import NETWORK_DRIVERS
+    from arbaro.cluster.spec import check_computes
     from arbaro.releases import load_release
     from arbaro.settings import check_name, load_settings
 

@@ -52,7 +52,7 @@ def is_mentioned(cloud_name: str) -> bool:
 
 def is_written(spec: CloudSpec, keeper: Keeper) -> bool:
     """Say whether the person's files name the cloud as it is now."""
-    if not keeper.identity_file.exists():
+    if not keeper.identity_file().exists():
         return False
     wanted = entries(spec, keeper.identity()["keystone_admin_password"])
     clouds, secure = (_clouds(_load(_file(name))) for name in ("clouds.yaml", "secure.yaml"))

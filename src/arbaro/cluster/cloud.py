@@ -7,19 +7,21 @@ from pathlib import Path
 from typing import Any
 
 from arbaro.cluster import identity, machine, playbooks
+from arbaro.cluster.agents import agents_dir
+from arbaro.cluster.drivers import DEFAULT_DRIVER
 from arbaro.cluster.ground import Ground
 from arbaro.cluster.guests import Guest
 from arbaro.cluster.images import HostImages, exists
 from arbaro.cluster.proof import Proof
 from arbaro.cluster.providers import Provider
-from arbaro.cluster.spec import NETWORK_DRIVERS, CloudSpec, choose_subnets
+from arbaro.cluster.spec import CloudSpec, choose_subnets
 from arbaro.errors import ArbaroError
-from arbaro.hosts import COMPUTE, CONTROLLER, Host
+from arbaro.hosts import COMPUTE, CONTROLLER, TOR, Host
 from arbaro.releases import load_release
 from arbaro.settings import load_settings
 
-#: MiB: a controller, and each compute with a guest; measured, see benchmarks/.
-CONTROLLER_MEMORY, COMPUTE_MEMORY = 2200, 700
+#: MiB: a controller, each compute with a guest, each switch; measured, see benchmarks/.
+MEMORY = {CONTROLLER: 2200, COMPUTE: 700, TOR: 80}
 #: MiB that images and one cloud take on the disk.
 DISK = 7000
 
@@ -66,8 +68,9 @@ class Cloud:
     @property
     def inventory(self) -> dict[str, Any]:
         """Its Ansible inventory."""
-        variables = playbooks.machine_variables(self.spec.release, self.spec.network, machine.look_at_machine())
-        return playbooks.inventory(self.spec.hosts, str(self.spec.public_address), variables, self.keeper)
+        images = {**self.images.variables, **self.images.agent_variables, "agent_images_dir": str(agents_dir())}
+        variables = images | self.spec.addresses
+        return playbooks.inventory(self.spec.hosts, variables, self.keeper)
 
     @property
     def made_hosts(self) -> list[Host]:
@@ -96,7 +99,7 @@ def wanted_cloud(wish: Wish, provider: Provider) -> Cloud:
         underlay, pool = choose_subnets(load_settings().underlay, provider.taken_networks())
         release = load_release(wish.release or "zed")
         return Cloud(
-            CloudSpec(wish.name, release.name, computes, wish.network or NETWORK_DRIVERS[0], underlay, pool),
+            CloudSpec(wish.name, release.name, computes, wish.network or DEFAULT_DRIVER, underlay, pool),
             provider,
             wish.script,
         )
@@ -131,6 +134,6 @@ def check_room(cloud: Cloud) -> None:
     """Refuse early what this machine cannot hold; hosts that run already have their room."""
     running = {state.name for state in cloud.provider.list_hosts(cloud.spec.name) if state.state == "running"}
     missing = [host for host in cloud.spec.hosts if host.name not in running]
-    needed = sum(COMPUTE_MEMORY if host.is_a(COMPUTE) else CONTROLLER_MEMORY for host in missing)
-    built = all(exists(cloud.images.name(role)) for role in (COMPUTE, CONTROLLER))
+    needed = sum(MEMORY[host.role] for host in missing)
+    built = all(exists(cloud.images.name(role)) for role in cloud.images.roles)
     machine.check_room(needed, DISK if missing and not built else 1000, machine.look_at_machine())

@@ -115,8 +115,7 @@ class Ground:
         network = neutron.find_network(NETWORK) or neutron.create_network(
             name=NETWORK,
             is_shared=True,
-            provider_network_type="flat",
-            provider_physical_network="physnet1",
+            **self.spec.driver.network,
         )
         if not neutron.find_subnet(NETWORK):
             neutron.create_subnet(
@@ -127,7 +126,18 @@ class Ground:
                 gateway_ip=str(pool[1]),
                 allocation_pools=[{"start": str(pool[32]), "end": str(pool[-2])}],
                 dns_nameservers=machine.nameservers(),
+                **self._subnet_pool(),
             )
+
+    def _subnet_pool(self) -> dict[str, Any]:
+        """Where the driver wants all networks' addresses out of one pool: that pool, made if it is missing."""
+        name, neutron = self.spec.driver.subnet_pool, self.connection.network
+        if name is None:
+            return {}
+        pool = neutron.find_subnet_pool(name) or neutron.create_subnet_pool(
+            name=name, is_shared=True, prefixes=[str(self.spec.provider)], default_prefix_length=24
+        )
+        return {"subnet_pool_id": pool.id}
 
     def _make_security_group(self) -> None:
         neutron = self.connection.network

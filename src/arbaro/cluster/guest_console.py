@@ -4,6 +4,7 @@
 import re
 
 from arbaro.checks import Finding
+from arbaro.cluster.drivers import NetworkDriver
 
 KEYS_BEGIN, KEYS_END = "-----BEGIN SSH HOST KEY KEYS-----", "-----END SSH HOST KEY KEYS-----"
 
@@ -16,18 +17,18 @@ def host_keys(console: str) -> list[str]:
     return [" ".join(line.split()[:2]) for line in lines[begin + 1 : end] if line.startswith(("ssh-", "ecdsa-"))]
 
 
-def broken_link(console: str, pings: bool) -> Finding:
+def broken_link(console: str, pings: bool, driver: NetworkDriver) -> Finding:
     """Find the first broken link between a started guest and its script, by what the guest said on its console.
 
     What to type has places for the cloud's name, the server's host, and the openstack client.
     """
     chain = (
         (r"kernel .*up", "the guest's kernel did not start", "arbaro logs {name} {host} nova-compute"),
-        (r"by DHCP", "no DHCP answer: dnsmasq, the tap, the bridge", "arbaro logs {name} {host} neutron-dhcp-agent"),
+        (r"by DHCP", "no DHCP answer: dnsmasq, or the tap", f"arbaro logs {{name}} {driver.dhcp_log}"),
         (
             r"metadata reached|config drive read",
-            "no metadata: the proxy or nova-api-metadata",
-            "arbaro logs {name} {host} neutron-metadata-agent",
+            "no metadata: the way to nova-api-metadata, or that itself",
+            f"arbaro logs {{name}} {driver.metadata_log}",
         ),
         (r"ssh ready", "dropbear did not start in the guest", "{openstack} console log show first-vm"),
         (r"user script done", "the script has not ended", "{openstack} console log show first-vm"),
@@ -39,8 +40,8 @@ def broken_link(console: str, pings: bool) -> Finding:
         return Finding(
             "The chain broke here",
             "the guest is up, but does not answer ping",
-            "security group or bridge",
-            "arbaro logs {name} {host} neutron-linuxbridge-agent",
+            "security group, or the way there",
+            f"arbaro logs {{name}} {driver.filter_log}",
         )
     return Finding(
         "The chain broke here",

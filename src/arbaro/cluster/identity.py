@@ -7,30 +7,32 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from ipaddress import IPv4Address
 from pathlib import Path
 
 from arbaro import shell
 from arbaro.errors import ArbaroError
-from arbaro.hosts import COMPUTE, Host
+from arbaro.hosts import COMPUTE, CONTROLLER, TOR, Host
 from arbaro.settings import clouds_dir
 
 DATABASES = ("keystone", "glance", "placement", "nova", "neutron")
 SERVICE_USERS = ("glance", "placement", "nova", "neutron")
 RABBITMQ_USERS = ("nova", "neutron")
-#: A compute gets what it needs to speak to the controller, and nothing that opens a database.
-COMPUTE_NEEDS = frozenset(
-    {
-        "public_address",
+#: What is written into hosts as secrets are, although it is none: where things are in this very cloud.
+ADDRESSES = frozenset({"public_address", "guest_pool", "guest_router"})
+#: A compute gets what it needs to speak to the controller, and nothing that opens a database; a switch gets no secret.
+NEEDS = {
+    COMPUTE: ADDRESSES
+    | {
         "metadata_proxy_secret",
         "nova_service_password",
         "neutron_service_password",
         "nova_rabbitmq_password",
         "neutron_rabbitmq_password",
-    }
-)
+    },
+    TOR: ADDRESSES,
+}
 
 #: The cloud's own directory would make too long a path for a socket.
 CONTROL_PATH = ("-o", "ControlPath=/run/arbaro-%C")
@@ -38,7 +40,7 @@ CONTROL_PATH = ("-o", "ControlPath=/run/arbaro-%C")
 Identity = dict[str, str]
 
 
-def new_identity(public_address: IPv4Address | str) -> Identity:
+def new_identity(addresses: Mapping[str, str]) -> Identity:
     """Draw all secrets of a cloud. Each value is a string that stands nowhere else, so that it can be replaced."""
     names = [f"{user}_database_password" for user in DATABASES]
     names += [f"{user}_service_password" for user in SERVICE_USERS]
@@ -47,7 +49,7 @@ def new_identity(public_address: IPv4Address | str) -> Identity:
     identity = {name: secrets.token_hex(20) for name in names}
     for user in RABBITMQ_USERS:
         identity[f"{user}_rabbitmq_hash"] = rabbitmq_hash(identity[f"{user}_rabbitmq_password"])
-    return identity | {"public_address": str(public_address)}
+    return identity | dict(addresses)
 
 
 def rabbitmq_hash(password: str) -> str:
@@ -56,9 +58,9 @@ def rabbitmq_hash(password: str) -> str:
     return base64.b64encode(salt + hashlib.sha256(salt + password.encode()).digest()).decode()
 
 
-def part_for_compute(identity: Identity) -> Identity:
-    """The part of the identity that a compute needs to do its work."""
-    return {key: value for key, value in identity.items() if key in COMPUTE_NEEDS}
+def part_for(role: str, identity: Identity) -> Identity:
+    """The part of the identity that a host with this role needs to do its work; the controller needs all."""
+    return {key: value for key, value in identity.items() if role == CONTROLLER or key in NEEDS[role]}
 
 
 @dataclass(frozen=True)
@@ -72,15 +74,9 @@ class Keeper:
         """The cloud's private directory."""
         return clouds_dir() / self.name
 
-    @property
-    def identity_file(self) -> Path:
-        """All secrets of the cloud."""
-        return self.directory / "identity.json"
-
-    @property
-    def compute_identity_file(self) -> Path:
-        """Those that a compute gets."""
-        return self.directory / "identity-compute.json"
+    def identity_file(self, role: str = CONTROLLER) -> Path:
+        """The secrets of the cloud that hosts with this role get; the controller gets all."""
+        return self.directory / ("identity.json" if role == CONTROLLER else f"identity-{role}.json")
 
     @property
     def key(self) -> Path:
@@ -92,13 +88,13 @@ class Keeper:
         """The hosts' pinned keys; nothing is ever trusted at first sight."""
         return self.directory / "known_hosts"
 
-    def prepare(self, public_address: IPv4Address | str, hosts: Iterable[Host]) -> None:
-        """Make what is missing; what is there stays, but for an address that a cloud before this one had."""
+    def prepare(self, addresses: Mapping[str, str], hosts: Iterable[Host]) -> None:
+        """Make what is missing; what is there stays, but for addresses that a cloud before this one had."""
         self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-        drawn = self.identity() if self.identity_file.exists() else new_identity(public_address)
-        identity = drawn | {"public_address": str(public_address)}
-        write_private(self.identity_file, json.dumps(identity, indent=1))
-        write_private(self.compute_identity_file, json.dumps(part_for_compute(identity), indent=1))
+        drawn = self.identity() if self.identity_file().exists() else new_identity(addresses)
+        for role in (CONTROLLER, *NEEDS):
+            part = part_for(role, drawn | dict(addresses))
+            write_private(self.identity_file(role), json.dumps(part, indent=1))
         self._make_key(self.key, f"arbaro-{self.name}")
         hosts = list(hosts)
         for host in hosts:
@@ -108,13 +104,13 @@ class Keeper:
 
     def identity(self) -> Identity:
         """Read the cloud's secrets. Raises ArbaroError when they are not there."""
-        if not self.identity_file.exists():
+        if not self.identity_file().exists():
             raise ArbaroError(
                 f"The secrets of the cloud {self.name} are not in {self.directory}.",
                 why="Somebody with another home made it, or they were deleted.",
                 hint=f"Work with that home; or take the cloud away, which needs no secrets: arbaro down {self.name}",
             )
-        found: Identity = json.loads(self.identity_file.read_text())
+        found: Identity = json.loads(self.identity_file().read_text())
         return found
 
     def ssh(self, host: Host) -> list[str]:
@@ -142,8 +138,8 @@ class Keeper:
 
     def host_secrets(self, host: Host) -> dict[str, tuple[int, bytes]]:
         """The secrets that the image's throw-away ones are replaced by when the host boots first."""
-        file = self.compute_identity_file if host.is_a(COMPUTE) else self.identity_file
-        return {"/etc/arbaro/identity.new.json": (0o600, file.read_bytes())}
+        part = json.loads(self.identity_file(host.role).read_text()) | {"host_address": str(host.address)}
+        return {"/etc/arbaro/identity.new.json": (0o600, json.dumps(part).encode())}
 
     def host_keys(self, host: Host) -> dict[str, tuple[int, bytes]]:
         """The SSH keys that a host is born with."""

@@ -6,7 +6,6 @@ because packages, schemas and configuration are there; docs/decisions/0003-baked
 """
 
 import contextlib
-import hashlib
 import json
 import os
 import shutil
@@ -22,12 +21,15 @@ import yaml
 from arbaro import shell
 from arbaro.checks import Finding, wait_until_silent
 from arbaro.cluster import aptsources, playbooks
+from arbaro.cluster.agents import AgentImage, agents_dir
+from arbaro.cluster.drivers import NETWORK_DRIVERS
 from arbaro.cluster.identity import Keeper
+from arbaro.cluster.keys import digest, key_of
 from arbaro.cluster.machine import Machine, look_at_machine
 from arbaro.cluster.providers.podman import Podman, system_container_flags
 from arbaro.cluster.spec import choose_subnets
 from arbaro.errors import ArbaroError, CommandError
-from arbaro.hosts import COMPUTE, CONTROLLER, Host
+from arbaro.hosts import COMPUTE, CONTROLLER, TOR, Host
 from arbaro.releases import Release
 from arbaro.settings import cache_dir, files_dir, load_settings
 from arbaro.steps import Note, Step
@@ -37,11 +39,12 @@ BUILD_NETWORK = "arbaro-build"
 #: Where builds keep what they need only for a while, if there is room in memory; MiB that an image takes there.
 MEMORY_SCRATCH, IMAGE_SIZE = Path("/dev/shm/arbaro-build"), 2000
 #: Roles that others include, and the one that ends each image.
-HELPING_ROLES = ("catalog", "wsgi", "plugin", "personalise")
-#: Role → our plug-in that it brings along.
-PLUGINS = {"nova": "plugins/nova/arbaro_nova"}
-#: Stands for the public address until a cloud has one; it must be a string that stands nowhere else.
-BAKED_ADDRESS = "public-address.arbaro.invalid"
+HELPING_ROLES = ("catalog", "wsgi", "frr", "python_plugin", "personalise")
+#: What stands for a cloud's and a host's addresses until they have some; strings that stand nowhere else.
+BAKED_ADDRESSES = {
+    name: f"{name.replace('_', '-')}.arbaro.invalid" for name in ("public_address", "guest_pool", "guest_router")
+}
+BAKED_HOST_ADDRESS = "host-address.arbaro.invalid"
 
 
 @dataclass(frozen=True)
@@ -56,9 +59,7 @@ class HostImages:
     def base(self) -> str:
         """The bare Debian that all roles start from."""
         sources = [str(source) for source in aptsources.machine_sources(self.release.suite)]
-        return _name(
-            "base", [*sources, *aptsources.machine_apt_options(), _digest([files_dir() / "images/hosts/base"])]
-        )
+        return _name("base", [*sources, *aptsources.machine_apt_options(), digest([files_dir() / "images/hosts/base"])])
 
     def name(self, role: str) -> str:
         """The image of the hosts with this role."""
@@ -71,22 +72,38 @@ class HostImages:
             playbooks_dir / "tasks",
             playbooks_dir / "templates",
             *(ansible / "roles" / name for name in [*self._roles(role), *HELPING_ROLES]),
-            *(files_dir() / PLUGINS[name] for name in self._roles(role) if name in PLUGINS),
+            *(sorted((files_dir() / "plugins").glob("*/arbaro_*")) if role == CONTROLLER else []),
         ]
-        return _name(role, [self.base, json.dumps(self._variables, sort_keys=True), _digest(paths)])
+        variables = self.variables | (self.agent_variables if role == COMPUTE else {})
+        return _name(role, [self.base, json.dumps(variables, sort_keys=True), digest(paths)])
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """The roles that there is an image for."""
+        return (CONTROLLER, COMPUTE, *((TOR,) if NETWORK_DRIVERS[self.network].tors else ()))
+
+    @property
+    def agents(self) -> list[AgentImage]:
+        """The images of the agents that the computes run in containers."""
+        return [AgentImage(name, self.release.suite) for name in NETWORK_DRIVERS[self.network].agents]
 
     def steps(self, *beside: Step) -> list[Step | list[Step]]:
-        """How the images come to be: the base first, then the two others side by side.
+        """How the images come to be: the base and the agents' first, then the others side by side.
 
         The steps `beside` have nothing to do with them, and are done while there is time.
         """
         return [
-            [Step("Build the base image", lambda: not exists(self.base), self._build_base, 55), *beside],
+            [
+                Step("Build the base image", lambda: not exists(self.base), self._build_base, 55),
+                *(agent.step() for agent in self.agents if not exists(self.name(COMPUTE))),
+                *beside,
+            ],
             Step("Make a network for building", self._network_is_missing, _create_build_network),
-            [self._bake_step(CONTROLLER, 330), self._bake_step(COMPUTE, 240)],
+            [self._bake_step(role) for role in self.roles],
         ]
 
-    def _bake_step(self, role: str, expected: float) -> Step:
+    def _bake_step(self, role: str) -> Step:
+        expected = {CONTROLLER: 330, COMPUTE: 240, TOR: 60}[role]
         return Step(
             f"Bake the {role} image", lambda: not exists(self.name(role)), lambda note: self._bake(role, note), expected
         )
@@ -95,12 +112,18 @@ class HostImages:
         return roles_of(yaml.safe_load((files_dir() / "ansible/playbooks/site.yml").read_text()), role, self.network)
 
     def _network_is_missing(self) -> bool:
-        unbuilt = [role for role in (CONTROLLER, COMPUTE) if not exists(self.name(role))]
+        unbuilt = [role for role in self.roles if not exists(self.name(role))]
         return bool(unbuilt) and not shell.succeeds(["podman", "network", "exists", BUILD_NETWORK])
 
     @property
-    def _variables(self) -> dict[str, Any]:
+    def variables(self) -> dict[str, Any]:
+        """The variables that the images depend on."""
         return playbooks.machine_variables(self.release.name, self.network, self.machine)
+
+    @property
+    def agent_variables(self) -> dict[str, str]:
+        """The variables that name the agents' images; only the computes' image depends on them."""
+        return {f"{agent.agent}_agent_image": agent.name for agent in self.agents}
 
     def _build_base(self, note: Note) -> None:
         with _scratch() as scratch:
@@ -130,7 +153,7 @@ class HostImages:
                 "--name",
                 container,
                 "--hostname",
-                "controller" if role == CONTROLLER else "compute",
+                role,
                 "--network",
                 BUILD_NETWORK,
                 self.base,
@@ -141,17 +164,24 @@ class HostImages:
         shell.run(["podman", "start", container])
         form = f'{{{{(index .NetworkSettings.Networks "{BUILD_NETWORK}").IPAddress}}}}'
         address = IPv4Address(shell.run(["podman", "inspect", "--format", form, container]).strip())
-        host = Host("controller" if role == CONTROLLER else "compute", address, frozenset({role}))
+        host = Host(role, address, frozenset({role}))
         keeper = Keeper(f".image-{role}")
         keeper.forget()
-        keeper.prepare(BAKED_ADDRESS, [host])
-        variables = {**self._variables, "bake_roles": self._roles(role)}
+        keeper.prepare(BAKED_ADDRESSES, [host])
+        variables = {
+            **self.variables,
+            **self.agent_variables,
+            **BAKED_ADDRESSES,
+            "host_address": BAKED_HOST_ADDRESS,
+            "bake_roles": self._roles(role),
+            "agent_images_dir": str(agents_dir()),
+        }
         try:
             # The host is up already, but its sshd only reads its keys when it starts.
             Podman().lay_files(container, keeper.host_keys(host))
             wait_until_silent(lambda: _boots(container), what="Boot of the build host", timeout=60)
             shell.run(["podman", "exec", container, "systemctl", "restart", "ssh"])
-            playbooks.run_playbook("image", playbooks.inventory([host], BAKED_ADDRESS, variables, keeper), keeper, note)
+            playbooks.run_playbook("image", playbooks.inventory([host], variables, keeper), keeper, note)
             note("shutting down")
             shell.run(["podman", "stop", "--time", "60", container], timeout=120)
             note("keeping it as an image")
@@ -236,7 +266,7 @@ def _remove_builds() -> None:
 
 def _builds() -> list[str]:
     # By their exact names: a label would be inherited by the image, and by every host of every cloud made from it.
-    names = (_build_container(role) for role in (CONTROLLER, COMPUTE))
+    names = (_build_container(role) for role in (CONTROLLER, COMPUTE, TOR))
     return [name for name in names if shell.succeeds(["podman", "container", "exists", name])]
 
 
@@ -273,15 +303,4 @@ def _create_build_network(_: Note) -> None:
 
 
 def _name(role: str, parts: Iterable[str]) -> str:
-    key = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:12]
-    return f"localhost/arbaro/{role}:{key}"
-
-
-def _digest(paths: Iterable[Path]) -> str:
-    found = (file for path in paths for file in ([path] if path.is_file() else sorted(path.rglob("*"))))
-    # What Python compiles when a plug-in's tests run is not part of the plug-in.
-    files = [file for file in found if file.is_file() and file.suffix != ".pyc"]
-    content = hashlib.sha256()
-    for file in files:
-        content.update(file.relative_to(files_dir()).as_posix().encode() + b"\0" + file.read_bytes())
-    return content.hexdigest()
+    return f"localhost/arbaro/{role}:{key_of(parts)}"

@@ -50,9 +50,10 @@ def up(cloud: Cloud) -> Plan:
             lambda _: access.write_access(spec, cloud.keeper),
         ),
         _write_rules(cloud),
-        _start_host(cloud, spec.controller),
+        [_start_host(cloud, host) for host in (spec.controller, *spec.tors)],
         wait_for_controller(cloud),
         [_start_host(cloud, host) for host in computes],
+        _join_fabric(cloud),
         [
             wait_for_services(cloud),
             name_hosts(cloud),
@@ -67,7 +68,8 @@ def up(cloud: Cloud) -> Plan:
 def stop(cloud: Cloud) -> Plan:
     """Switch the hosts off in order, the computes first; disks and databases stay."""
     computes = [host for host in cloud.spec.hosts if host.is_a(COMPUTE)]
-    return [[_stop_host(cloud, host) for host in computes], _stop_host(cloud, cloud.spec.controller)]
+    others = [cloud.spec.controller, *cloud.spec.tors]
+    return [[_stop_host(cloud, host) for host in computes], [_stop_host(cloud, host) for host in others]]
 
 
 def start(cloud: Cloud) -> Plan:
@@ -82,9 +84,10 @@ def start(cloud: Cloud) -> Plan:
     return [
         *prepare_machine(),
         _write_rules(cloud),
-        _start_host(cloud, cloud.spec.controller),
+        [_start_host(cloud, host) for host in (cloud.spec.controller, *cloud.spec.tors)],
         wait_for_controller(cloud),
         [_start_host(cloud, host) for host in computes],
+        _join_fabric(cloud),
         wait_for_services(cloud),
     ]
 
@@ -110,17 +113,24 @@ def _write_rules(cloud: Cloud) -> Step:
     )
 
 
+def _join_fabric(cloud: Cloud) -> Step:
+    return Step(
+        "Cable the hosts to the fabric",
+        lambda: cloud.provider.fabric_is_missing(cloud.spec),
+        lambda _: cloud.provider.join_fabric(cloud.spec),
+    )
+
+
 def _start_host(cloud: Cloud, host: Host) -> Step:
     def apply(_: Note) -> None:
         # A container that was never started may lack its files: a run was killed between the two.
         if cloud.state_of(host) in ("missing", "created"):
-            role = COMPUTE if host.is_a(COMPUTE) else "controller"
             files = {
                 "/etc/hosts": (0o644, playbooks.host_entries(cloud.spec.hosts)),
                 **cloud.keeper.host_keys(host),
                 **cloud.keeper.host_secrets(host),
             }
-            cloud.provider.create_host(cloud.spec, host, cloud.images.name(role), files)
+            cloud.provider.create_host(cloud.spec, host, cloud.images.name(host.role), files)
         cloud.provider.start_host(cloud.spec.name, host.name)
 
     return Step(f"Start {host.name}", lambda: cloud.state_of(host) != "running", apply, 2)
@@ -145,7 +155,7 @@ def _prepare(cloud: Cloud) -> None:
     if cloud.made_hosts:
         # New secrets would open none of them: without the old ones there is no way in.
         cloud.keeper.identity()
-    cloud.keeper.prepare(cloud.spec.public_address, cloud.spec.hosts)
+    cloud.keeper.prepare(cloud.spec.addresses, cloud.spec.hosts)
 
 
 def _forget(keeper: identity.Keeper) -> None:

@@ -12,7 +12,7 @@ from arbaro import shell
 from arbaro.cluster.identity import Keeper, write_private
 from arbaro.cluster.machine import Machine
 from arbaro.errors import CommandError
-from arbaro.hosts import COMPUTE, CONTROLLER, Host
+from arbaro.hosts import COMPUTE, CONTROLLER, TOR, Host
 from arbaro.settings import files_dir
 from arbaro.steps import Note
 
@@ -33,31 +33,29 @@ def machine_variables(release: str, network: str, machine: Machine) -> dict[str,
     }
 
 
-def inventory(
-    hosts: Sequence[Host], public_address: str, variables: Mapping[str, Any], keeper: Keeper
-) -> dict[str, Any]:
+def inventory(hosts: Sequence[Host], variables: Mapping[str, Any], keeper: Keeper) -> dict[str, Any]:
     """Write the inventory of these hosts, in Ansible's YAML form. It names the files of secrets, and holds none."""
 
-    def group(role: str, secrets: Path) -> dict[str, Any]:
+    def group(role: str) -> dict[str, Any]:
+        lookup = f"lookup('ansible.builtin.file', '{keeper.identity_file(role)}')"
         return {
             "hosts": {host.name: {"ansible_host": str(host.address)} for host in hosts if host.is_a(role)},
-            "vars": {"identity": f"{{{{ lookup('ansible.builtin.file', '{secrets}') | from_json }}}}"},
+            "vars": {"identity": f"{{{{ {lookup} | from_json }}}}"},
         }
 
     return {
         "all": {
             "vars": {
+                "host_address": "{{ ansible_host }}",
+                # Which address is a host's own must not depend on where its default route leads.
+                "my_ip": "{{ host_address }}",
                 **variables,
                 "ansible_user": "root",
                 "ansible_ssh_common_args": " ".join(keeper.ssh_options()),
                 "controller_host": "controller",
-                "public_address": public_address,
                 "hosts_entries": [{"name": host.name, "address": str(host.address)} for host in hosts],
             },
-            "children": {
-                CONTROLLER: group(CONTROLLER, keeper.identity_file),
-                COMPUTE: group(COMPUTE, keeper.compute_identity_file),
-            },
+            "children": {role: group(role) for role in (CONTROLLER, COMPUTE, TOR)},
         }
     }
 

@@ -83,7 +83,7 @@ class Proof:
                 self._reached, what=f"Reaching {SERVER} and its script", timeout=180, note=note, interval=1
             )
         except WaitTimeout as error:
-            broken = broken_link(self._console(), self._ping())
+            broken = broken_link(self._console(), self._ping(), self.ground.spec.driver)
             error.why = f"{broken}\n{error.why}"
             error.hint = broken.run.format(
                 name=self.ground.spec.name, host=self._server().compute_host, openstack=self.client()

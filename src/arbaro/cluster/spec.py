@@ -4,20 +4,28 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
+from itertools import pairwise
 
+from arbaro.cluster.drivers import NETWORK_DRIVERS, NetworkDriver
 from arbaro.errors import ArbaroError
-from arbaro.hosts import COMPUTE, CONTROLLER, Host
+from arbaro.hosts import COMPUTE, CONTROLLER, TOR, Host
 
 MAX_COMPUTES = 20
-#: The first one is for clouds that ask for none.
-NETWORK_DRIVERS = ("linuxbridge",)
+
+
+@dataclass(frozen=True)
+class Cable:
+    """A cable between two hosts: each end as (host, interface)."""
+
+    one: tuple[str, str]
+    other: tuple[str, str]
 
 
 @dataclass(frozen=True)
 class CloudSpec:
     """One personal cloud.
 
-    `underlay` (a /24) joins its hosts and this machine; `provider` (a /24) is the network that its VMs are on.
+    `underlay` (a /24) joins its hosts and this machine; `provider` (a /24) is where its VMs have their addresses.
     `network` names the neutron driver, and with it the role neutron_<network> that the computes get.
     """
 
@@ -34,9 +42,44 @@ class CloudSpec:
         return Host("controller", self.underlay[10], frozenset({CONTROLLER}))
 
     @property
+    def driver(self) -> NetworkDriver:
+        """What depends on the network driver."""
+        return NETWORK_DRIVERS[self.network]
+
+    @property
+    def tors(self) -> list[Host]:
+        """The switches of the fabric, if the driver has one."""
+        return [Host(name, self.underlay[2 + index], frozenset({TOR})) for index, name in enumerate(self.driver.tors)]
+
+    @property
     def hosts(self) -> list[Host]:
         """All hosts, the controller first, which is also the order in which they start."""
-        return [self.controller, *(self.compute(number) for number in range(1, self.computes + 1))]
+        return [self.controller, *self.tors, *(self.compute(number) for number in range(1, self.computes + 1))]
+
+    @property
+    def cables(self) -> list[Cable]:
+        """The fabric: each compute to each switch, and the switches to one another; each end is called by the other."""
+        names = [tor.name for tor in self.tors]
+        peers = [Cable((one, "peer"), (other, "peer")) for one, other in pairwise(names)]
+        return peers + [
+            Cable((tor, f"port{number}"), (self.compute(number).name, tor))
+            for number in range(1, self.computes + 1)
+            for tor in names
+        ]
+
+    @property
+    def guest_router(self) -> IPv4Address:
+        """The address on the underlay behind which the fabric's servers are; one of the switches has it."""
+        return self.underlay[4]
+
+    @property
+    def addresses(self) -> dict[str, str]:
+        """What is written into the hosts' configuration in place of what their images were baked with."""
+        return {
+            "public_address": str(self.public_address),
+            "guest_pool": str(self.provider),
+            "guest_router": str(self.guest_router),
+        }
 
     @property
     def public_address(self) -> IPv4Address:

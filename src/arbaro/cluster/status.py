@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """How a cloud is: evidence collected once (hosts, systemd, APIs), and the checks that read it."""
 
+import json
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.client import HTTPException
 from typing import Any
 
@@ -44,6 +45,15 @@ class Service:
 
 
 @dataclass(frozen=True)
+class Session:
+    """A BGP session of a host, by the interface that leads to its neighbour; Established is how it should be."""
+
+    host: str
+    interface: str
+    state: str
+
+
+@dataclass(frozen=True)
 class Evidence:
     """What was seen of a cloud."""
 
@@ -51,6 +61,7 @@ class Evidence:
     hosts: Sequence[HostState]
     wanted_hosts: Sequence[str]
     units: Sequence[Unit] = ()
+    sessions: Sequence[Session] = ()
     apis: Mapping[str, str] = field(default_factory=dict)
     services: Sequence[Service] = ()
     wanted_services: Sequence[tuple[str, str]] = ()
@@ -68,14 +79,21 @@ def collect(spec: CloudSpec, provider: Provider, keeper: Keeper) -> Evidence:
         units = threads.map(lambda host: units_of(spec, keeper, host), alive)
         apis = dict(zip(APIS, threads.map(lambda port: api_state(spec, port), APIS.values()), strict=True))
         found = [unit for host_units in units for unit in host_units]
+        sessions = threads.map(lambda host: sessions_of(spec, keeper, host), alive)
+        routing = [session for host_sessions in sessions for session in host_sessions]
     wanted = [host.name for host in spec.hosts]
+    seen = Evidence(spec.name, states, wanted, found, routing, apis)
     if not {"keystone", "nova", "neutron", "placement"} <= {name for name, state in apis.items() if state == "up"}:
-        return Evidence(spec.name, states, wanted, found, apis)
+        return seen
     try:
-        services, groups = heartbeats(spec, keeper), aggregates_of(spec, keeper)
+        return replace(
+            seen,
+            services=heartbeats(spec, keeper),
+            wanted_services=wanted_services(spec),
+            aggregates=aggregates_of(spec, keeper),
+        )
     except ArbaroError as error:
-        return Evidence(spec.name, states, wanted, found, apis, refusal=error.why or error.what)
-    return Evidence(spec.name, states, wanted, found, apis, services, wanted_services(spec), aggregates=groups)
+        return replace(seen, refusal=error.why or error.what)
 
 
 def api_state(spec: CloudSpec, port: int) -> str:
@@ -109,7 +127,7 @@ def aggregates_of(spec: CloudSpec, keeper: Keeper) -> list[Aggregate]:
 
 def is_reachable(spec: CloudSpec, keeper: Keeper) -> bool:
     """Say whether there is a cloud to ask at all: its secrets are drawn and all its APIs answer."""
-    return keeper.identity_file.exists() and all(api_state(spec, port) == "up" for port in APIS.values())
+    return keeper.identity_file().exists() and all(api_state(spec, port) == "up" for port in APIS.values())
 
 
 def _up(is_up: bool) -> str:
@@ -141,11 +159,29 @@ def units_of(spec: CloudSpec, keeper: Keeper, host: Host) -> list[Unit]:
     return list(parse_units(host.name, answer))
 
 
+def sessions_of(spec: CloudSpec, keeper: Keeper, host: Host) -> list[Session]:
+    """Ask a host of the fabric how its sessions are, one for each cable."""
+    ends = [end[1] for cable in spec.cables for end in (cable.one, cable.other) if end[0] == host.name]
+    if not ends:
+        return []
+    try:
+        answer = shell.run_on(host, keeper.ssh(host), ["vtysh", "-c", "'show bgp summary json'"], timeout=20)
+        states = parse_sessions(answer)
+    except ArbaroError:
+        states = {}
+    return [Session(host.name, end, states.get(end, "unknown")) for end in ends]
+
+
+def parse_sessions(text: str) -> dict[str, str]:
+    """Read FRR's summary: the state of the session with each neighbour."""
+    peers = json.loads(text).get("ipv4Unicast", {}).get("peers", {})
+    return {name: peer["state"] for name, peer in peers.items()}
+
+
 def units_wanted(spec: CloudSpec, host: Host) -> list[str]:
     """The names of the units that this host must run."""
     units = load_release(spec.release).data["units"]
-    role = COMPUTE if host.is_a(COMPUTE) else "controller"
-    return [*units[role], *(units[spec.network] if role == COMPUTE else [])]
+    return [*units[host.role], *(units[spec.network] if host.is_a(COMPUTE) else [])]
 
 
 def parse_units(host: str, text: str) -> Iterator[Unit]:
@@ -173,6 +209,17 @@ def unit_is_down(evidence: Evidence) -> Iterator[Finding]:
         if unit.state != "active":
             yield Finding(
                 unit.host, f"{unit.name} is {unit.state}", run=f"arbaro logs {evidence.name} {unit.host} {unit.name}"
+            )
+
+
+def session_is_down(evidence: Evidence) -> Iterator[Finding]:
+    """Find BGP sessions that are not established; a server is reached as long as its host has one."""
+    for session in evidence.sessions:
+        if session.state != "Established":
+            yield Finding(
+                session.host,
+                f"the BGP session on {session.interface} is {session.state}",
+                run=f"arbaro ssh {evidence.name} {session.host} -- vtysh -c \"'show bgp summary'\"",
             )
 
 
@@ -205,6 +252,7 @@ def aggregate_drifts(evidence: Evidence) -> Iterator[Finding]:
 CHECKS = (
     host_is_down,
     unit_is_down,
+    session_is_down,
     api_does_not_answer,
     openstack_refuses,
     service_does_not_report,
@@ -224,5 +272,6 @@ def report(evidence: Evidence) -> list[dict[str, Any]]:
         {"kind": "api", "name": name, "host": "controller", "state": state} for name, state in evidence.apis.items()
     ]
     rows += [{"kind": "unit", "name": u.name, "host": u.host, "state": u.state} for u in evidence.units]
+    rows += [{"kind": "session", "name": s.interface, "host": s.host, "state": s.state} for s in evidence.sessions]
     rows += [{"kind": "report", "name": s.name, "host": s.host, "state": s.state} for s in evidence.services]
     return rows

@@ -23,7 +23,7 @@ def keeper(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Keeper:
     monkeypatch.setattr(identity, "clouds_dir", lambda: tmp_path / "clouds")
     keeper = Keeper("lab")
     keeper.directory.mkdir(parents=True)
-    keeper.identity_file.write_text('{"keystone_admin_password": "s3cret"}')
+    keeper.identity_file().write_text('{"keystone_admin_password": "s3cret"}')
     return keeper
 
 

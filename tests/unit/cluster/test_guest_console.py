@@ -3,6 +3,7 @@
 
 import pytest
 
+from arbaro.cluster.drivers import L2ISOLATE
 from arbaro.cluster.guest_console import broken_link, host_keys
 
 CONSOLE = """\
@@ -29,13 +30,13 @@ arbaro: 4.0 user script done (exit 0)
 )
 def test_each_link_can_break(missing: str, means: str) -> None:
     console = "\n".join(line for line in CONSOLE.splitlines() if missing not in line)
-    broken = broken_link(console, pings=True)
+    broken = broken_link(console, True, L2ISOLATE)
     assert means in broken.means
     assert "{" not in broken.run.format(name="lab", host="compute1", openstack="openstack")
 
 
 def test_a_guest_that_is_up_but_silent_points_to_the_network() -> None:
-    assert "security group" in broken_link(CONSOLE, pings=False).means
+    assert "security group" in broken_link(CONSOLE, False, L2ISOLATE).means
 
 
 def test_host_keys_are_read_from_the_console() -> None:

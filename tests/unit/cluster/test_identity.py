@@ -5,24 +5,32 @@ import base64
 import hashlib
 import json
 import stat
+from ipaddress import IPv4Address
 from pathlib import Path
 
 import pytest
 
 from arbaro.cluster import identity
-from arbaro.cluster.identity import Keeper, new_identity, part_for_compute, rabbitmq_hash, write_private
+from arbaro.cluster.identity import Keeper, new_identity, part_for, rabbitmq_hash, write_private
+from arbaro.hosts import COMPUTE, TOR, Host
+
+ADDRESSES = {"public_address": "198.18.0.10", "guest_pool": "198.18.1.0/24", "guest_router": "198.18.0.4"}
 
 
 def test_no_value_stands_twice() -> None:
-    one, two = new_identity("198.18.0.10"), new_identity("198.18.0.10")
-    values = [value for identity in (one, two) for key, value in identity.items() if key != "public_address"]
+    one, two = new_identity(ADDRESSES), new_identity(ADDRESSES)
+    values = [value for identity in (one, two) for key, value in identity.items() if key not in ADDRESSES]
     assert len(set(values)) == len(values)
 
 
 def test_a_compute_opens_no_database() -> None:
-    part = part_for_compute(new_identity("198.18.0.10"))
+    part = part_for(COMPUTE, new_identity(ADDRESSES))
     assert not [key for key in part if "database" in key or "admin" in key or "cookie" in key]
     assert part["nova_rabbitmq_password"]
+
+
+def test_a_switch_gets_no_secret() -> None:
+    assert part_for(TOR, new_identity(ADDRESSES)) == ADDRESSES
 
 
 def test_the_hash_is_rabbitmqs() -> None:
@@ -44,8 +52,10 @@ def test_what_was_drawn_stays_but_for_the_address(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(identity, "clouds_dir", lambda: tmp_path)
     monkeypatch.setattr(Keeper, "_make_key", lambda *_: None)
     keeper = Keeper("lab")
-    keeper.prepare("198.18.0.10", [])
+    keeper.prepare(ADDRESSES, [])
     drawn = keeper.identity()
-    keeper.prepare("198.18.2.10", [])
+    keeper.prepare(ADDRESSES | {"public_address": "198.18.2.10"}, [])
     assert keeper.identity() == drawn | {"public_address": "198.18.2.10"}
-    assert json.loads(keeper.compute_identity_file.read_text())["public_address"] == "198.18.2.10"
+    assert json.loads(keeper.identity_file(COMPUTE).read_text())["public_address"] == "198.18.2.10"
+    files = keeper.host_secrets(Host("tor1", IPv4Address("198.18.2.2"), frozenset({TOR})))
+    assert json.loads(files["/etc/arbaro/identity.new.json"][1])["host_address"] == "198.18.2.2"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from arbaro.cluster import images
+from arbaro.cluster import agents, images, keys
 from arbaro.cluster.machine import Machine
 from arbaro.releases import load_release
 
@@ -19,15 +19,16 @@ def copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
     for name in ("ansible", "images", "plugins"):
         shutil.copytree(images.files_dir() / name, tmp_path / name, symlinks=True)
-    monkeypatch.setattr(images, "files_dir", lambda: tmp_path)
+    for module in (images, keys, agents):
+        monkeypatch.setattr(module, "files_dir", lambda: tmp_path)
     monkeypatch.setattr(images.aptsources, "machine_sources", lambda suite: [])
     monkeypatch.setattr(images.aptsources, "machine_apt_options", list)
     return tmp_path
 
 
-def names() -> dict[str, str]:
-    one = images.HostImages(load_release("zed"), "linuxbridge", MACHINE)
-    return {"base": one.base, "controller": one.name("controller"), "compute": one.name("compute")}
+def names(driver: str = "linuxbridge") -> dict[str, str]:
+    one = images.HostImages(load_release("zed"), driver, MACHINE)
+    return {"base": one.base, **{role: one.name(role) for role in one.roles}}
 
 
 @pytest.mark.parametrize(
@@ -52,6 +53,22 @@ def test_a_change_rebuilds_what_it_must_and_nothing_else(copy: Path, file: str, 
     assert {role for role, name in names().items() if name != before[role]} == changes
 
 
+@pytest.mark.parametrize(
+    ("file", "changes"),
+    [
+        ("ansible/roles/tor/tasks/main.yml", {"tor"}),
+        ("ansible/roles/neutron_l2isolate/tasks/main.yml", {"compute"}),
+        ("ansible/roles/frr/templates/base.j2", {"controller", "compute", "tor"}),
+        ("images/agents/l2isolate/packages", {"compute"}),
+        ("plugins/l2isolate/arbaro_l2isolate/planner.py", {"controller", "compute"}),
+    ],
+)
+def test_a_fabric_has_an_image_for_its_switches(copy: Path, file: str, changes: set[str]) -> None:
+    before = names("l2isolate")
+    (copy / file).write_text((copy / file).read_text() + "\n# changed\n")
+    assert {role for role, name in names("l2isolate").items() if name != before[role]} == changes
+
+
 def test_the_size_of_the_machine_is_part_of_the_key(copy: Path) -> None:
     big = images.HostImages(load_release("zed"), "linuxbridge", Machine(32, 64000, 60000, "kvm", ""))
     assert big.name("compute") != names()["compute"]
@@ -73,4 +90,4 @@ def test_cleaning_after_builds_touches_no_clouds_hosts(monkeypatch: pytest.Monke
     asked: list[str] = []
     monkeypatch.setattr(images.shell, "succeeds", lambda argv, **_: asked.append(argv[-1]) or False)
     images._builds_are_left()
-    assert asked == ["arbaro-build-controller", "arbaro-build-compute", "arbaro-build"]
+    assert asked == ["arbaro-build-controller", "arbaro-build-compute", "arbaro-build-tor", "arbaro-build"]

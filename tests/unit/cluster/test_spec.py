@@ -35,3 +35,13 @@ def test_hosts_and_their_addresses() -> None:
         ("compute2", "198.18.4.12"),
     ]
     assert spec.provider_address(spec.compute(1)) == IPv4Address("198.18.5.2")
+
+
+def test_a_fabric_cables_each_compute_to_both_switches() -> None:
+    spec = CloudSpec("lab", "zed", 2, "l2isolate", IPv4Network("198.18.4.0/24"), IPv4Network("198.18.5.0/24"))
+    assert [host.name for host in spec.hosts] == ["controller", "tor1", "tor2", "compute1", "compute2"]
+    ends = [(cable.one, cable.other) for cable in spec.cables]
+    assert ends[0] == (("tor1", "peer"), ("tor2", "peer"))
+    assert ends[-1] == (("tor2", "port2"), ("compute2", "tor2"))
+    assert len(ends) == len({end for pair in ends for end in pair}) / 2 == 5
+    assert str(spec.guest_router) not in {str(host.address) for host in spec.hosts}

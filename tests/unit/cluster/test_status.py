@@ -11,7 +11,7 @@ from arbaro.cluster.aggregates import Aggregate
 from arbaro.cluster.identity import Keeper
 from arbaro.cluster.providers import HostState
 from arbaro.cluster.spec import CloudSpec
-from arbaro.cluster.status import Evidence, Service, Unit, findings, parse_units
+from arbaro.cluster.status import Evidence, Service, Session, Unit, findings, parse_units
 from arbaro.errors import ArbaroError
 
 WHOLE = Evidence(
@@ -19,6 +19,7 @@ WHOLE = Evidence(
     [HostState("controller", "running", "")],
     ["controller"],
     [Unit("controller", "neutron-server", "active")],
+    [Session("compute1", "tor1", "Established")],
     {"nova": "up"},
     [Service("nova-compute", "compute1", "up")],
     [("nova-compute", "compute1")],
@@ -35,6 +36,7 @@ def test_everything_that_is_wrong_is_named() -> None:
         [HostState("controller", "exited", "")],
         ["controller", "compute1"],
         [Unit("controller", "neutron-server", "failed")],
+        [Session("compute1", "tor2", "Idle")],
         {"nova": "Connection refused"},
         [Service("nova-compute", "compute1", "down")],
         [("nova-compute", "compute1"), ("x", "compute1")],
@@ -45,6 +47,7 @@ def test_everything_that_is_wrong_is_named() -> None:
         "the host is exited | arbaro start lab",
         "the host is missing | arbaro up lab",
         "neutron-server is failed | arbaro logs lab controller neutron-server",
+        "the BGP session on tor2 is Idle | arbaro ssh lab compute1 -- vtysh -c \"'show bgp summary'\"",
         "the API does not answer: Connection refused | arbaro logs lab controller",
         "it refuses: HTTP 500 | arbaro logs lab controller",
         "nova-compute is down | arbaro logs lab compute1",
@@ -85,3 +88,9 @@ def test_a_cloud_whose_apis_answer_but_refuse_is_looked_at_all_the_same(monkeypa
     spec = CloudSpec("lab", "zed", 0, "linuxbridge", IPv4Network("198.18.0.0/24"), IPv4Network("198.18.1.0/24"))
     found = [finding.saw for finding in findings(status.collect(spec, Hosts(), Keeper("lab")))]
     assert found == ["mariadb is failed", "it refuses: HTTP 500"]
+
+
+def test_frrs_answer_is_read() -> None:
+    text = '{"ipv4Unicast": {"peers": {"tor1": {"state": "Established"}, "tor2": {"state": "Connect"}}}}'
+    assert status.parse_sessions(text) == {"tor1": "Established", "tor2": "Connect"}
+    assert status.parse_sessions("{}") == {}

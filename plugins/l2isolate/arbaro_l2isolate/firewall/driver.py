@@ -100,7 +100,8 @@ class L2IsolateFirewallDriver(firewall.FirewallDriver):
         return policies.Policy(self._ports, self._groups, self._members, frozenset(self._stateless))
 
     def _render(self):
-        return rules.render(self._policy(), cfg.CONF.l2isolate.metadata_port)
+        settings = cfg.CONF.l2isolate
+        return rules.render(self._policy(), (settings.metadata_address, settings.metadata_port))
 
     def _apply(self):
         before, after = self._applied, self._render()

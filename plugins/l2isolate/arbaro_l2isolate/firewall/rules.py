@@ -45,9 +45,9 @@ class Chain:
 Ruleset = dict[tuple[str, str], object]
 
 
-def render(policy: Policy, metadata_port: int = 80) -> Ruleset:
-    """Return all objects that the kernel should hold for a policy."""
-    objects = {("inet", name): chain for name, chain in _fixed_chains(metadata_port).items()}
+def render(policy: Policy, metadata: tuple[str, int] = (names.METADATA_ADDRESS, 80)) -> Ruleset:
+    """Return all objects that the kernel should hold for a policy; `metadata` is where nova's service is."""
+    objects = {("inet", name): chain for name, chain in _fixed_chains(*metadata).items()}
     objects.update({("arp", name): chain for name, chain in _arp_chains().items()})
     for family in ("inet", "arp"):
         objects.update({(family, name): set_ for name, set_ in _source_sets(policy).items()})
@@ -56,7 +56,7 @@ def render(policy: Policy, metadata_port: int = 80) -> Ruleset:
     return objects
 
 
-def _fixed_chains(metadata_port: int) -> dict[str, Chain]:
+def _fixed_chains(metadata_address: str, metadata_port: int) -> dict[str, Chain]:
     """Return the skeleton that is the same on every host."""
     metadata = names.METADATA_ADDRESS
     known = "ct state established,related accept"
@@ -67,7 +67,7 @@ def _fixed_chains(metadata_port: int) -> dict[str, Chain]:
             (
                 f"iifname {TAPS} jump from_tap",
                 f"iifname @stateless_taps ip daddr != {metadata} notrack",
-                f"ip daddr @stateless_addresses ip saddr != {metadata} notrack",
+                f"ip daddr @stateless_addresses ip saddr != {metadata_address} notrack",
             ),
         ),
         "from_tap": Chain(
@@ -88,6 +88,8 @@ def _fixed_chains(metadata_port: int) -> dict[str, Chain]:
                 f"iifname != {TAPS} oifname != {TAPS} return",
                 known,
                 "ct state invalid drop",
+                # Only metadata_redirect changes a guest's destination; who asks is checked in from_tap.
+                f"iifname {TAPS} ct status dnat ct original ip daddr {metadata} accept",
                 f"iifname {TAPS} goto egress",
                 "goto ingress",
             ),
@@ -101,17 +103,17 @@ def _fixed_chains(metadata_port: int) -> dict[str, Chain]:
                 f"iifname != {TAPS} return",
                 known,
                 "udp sport 68 udp dport 67 accept",
-                f"ip daddr {metadata} tcp dport {metadata_port} accept",
+                f"ip daddr {metadata_address} tcp dport {metadata_port} accept",
                 # The gateway's address is this tap's own; other addresses of the host are not.
                 "icmp type echo-request fib daddr . iif type local accept",
                 "drop",
             ),
         ),
     }
-    if metadata_port != 80:
+    if (metadata_address, metadata_port) != (metadata, 80):
         hook = "type nat hook prerouting priority dstnat; policy accept;"
-        redirect = f"iifname {TAPS} ip daddr {metadata} tcp dport 80 dnat ip to {metadata}:{metadata_port}"
-        chains["metadata"] = Chain(hook, (redirect,))
+        redirect = f"iifname {TAPS} ip daddr {metadata} tcp dport 80 dnat ip to {metadata_address}:{metadata_port}"
+        chains["metadata_redirect"] = Chain(hook, (redirect,))
     return chains
 
 

@@ -58,6 +58,12 @@ class Provider(Protocol):
     def stop_host(self, name: str, host: str) -> None:
         """Shut a host down in order."""
 
+    def fabric_is_missing(self, spec: CloudSpec) -> bool:
+        """Say whether a cable of the fabric, or this machine's way into it, is missing."""
+
+    def join_fabric(self, spec: CloudSpec) -> None:
+        """Lay the cables between hosts that run, and this machine's way to the servers."""
+
     def has_parts(self, name: str) -> bool:
         """Say whether anything of the cloud is there, be it half made."""
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from arbaro import shell
-from arbaro.cluster.providers import Files, HostState, netavark
+from arbaro.cluster.providers import Files, HostState, cables, netavark
 from arbaro.cluster.spec import CloudSpec
 from arbaro.errors import ArbaroError
 from arbaro.hosts import COMPUTE, Host
@@ -33,6 +33,10 @@ table ip {table} {{
     chain forward {{
         type filter hook forward priority filter
         ip saddr != {{ {u}, {p} }} ip daddr {{ {u}, {p} }} ct state new drop
+    }}
+    chain postrouting {{
+        type nat hook postrouting priority srcnat
+        ip saddr {p} ip daddr != {{ {u}, {p} }} masquerade
     }}
 }}
 """
@@ -71,18 +75,16 @@ class Podman:
         return sorted(routed | given)
 
     def networks_are_missing(self, spec: CloudSpec) -> bool:
-        """Say whether one of the two is not there."""
-        names = (_network(spec.name), f"{_network(spec.name)}-provider")
-        return not all(shell.succeeds(["podman", "network", "exists", name]) for name in names)
+        """Say whether one of them is not there."""
+        return not all(shell.succeeds(["podman", "network", "exists", name]) for name in _networks(spec))
 
     def create_networks(self, spec: CloudSpec) -> None:
         """Make the provider network first: the other one carries the spec, so it is there only when both are."""
         labels = {LABEL: spec.name}
         facts = {"release": spec.release, "computes": spec.computes, "network": spec.network, "provider": spec.provider}
-        _create_network(f"{_network(spec.name)}-provider", spec.provider, labels)
-        _create_network(
-            _network(spec.name), spec.underlay, labels | {f"arbaro.{key}": str(value) for key, value in facts.items()}
-        )
+        facts_labels = {f"arbaro.{key}": str(value) for key, value in facts.items()}
+        for name, subnet in _networks(spec).items():
+            _create_network(name, subnet, labels | (facts_labels if subnet == spec.underlay else {}))
 
     def rules_are_missing(self, spec: CloudSpec) -> bool:
         """Say whether the rules of `write_rules` are missing, as they are after this machine's restart."""
@@ -96,7 +98,7 @@ class Podman:
         """Make the container, then lay the files into it; what a killed run left half made is made anew."""
         name = _container(spec.name, host.name)
         networks = ["--network", f"{_network(spec.name)}:ip={host.address},interface_name=eth0"]
-        if host.is_a(COMPUTE):
+        if host.is_a(COMPUTE) and not spec.tors:
             address = spec.provider_address(host)
             networks += ["--network", f"{_network(spec.name)}-provider:ip={address},interface_name=eth1"]
         shell.run(
@@ -146,6 +148,15 @@ class Podman:
         """Let systemd shut the host down; after 60 s it is switched off."""
         shell.run(["podman", "stop", "--time", "60", _container(name, host)], timeout=120)
 
+    def fabric_is_missing(self, spec: CloudSpec) -> bool:
+        """Say whether a cable, or this machine's route to the servers, is missing; both end with the hosts."""
+        return bool(spec.tors) and (bool(cables.missing(spec, _pids(spec.name))) or not _is_routed(spec))
+
+    def join_fabric(self, spec: CloudSpec) -> None:
+        """Lay the missing cables, and route the servers' addresses to the fabric."""
+        cables.lay(spec, _pids(spec.name))
+        shell.run(["ip", "route", "replace", str(spec.provider), "via", str(spec.guest_router)])
+
     def has_parts(self, name: str) -> bool:
         """Say whether anything is there that carries the cloud's label, be it half made."""
         networks = _podman_json("network", "ls", "--filter", f"label={LABEL}={name}", "--format", "json")
@@ -166,9 +177,8 @@ class Podman:
     def _spec_of(self, network: dict[str, Any]) -> CloudSpec:
         labels = network["labels"]
         hosts = [state.name for state in self.list_hosts(labels[LABEL])]
-        computes = max(
-            [int(labels["arbaro.computes"]), *(int(n.removeprefix("compute")) for n in hosts if n != "controller")]
-        )
+        numbers = [int(name.removeprefix("compute")) for name in hosts if name.startswith("compute")]
+        computes = max(int(labels["arbaro.computes"]), *numbers, 0)
         return CloudSpec(
             labels[LABEL],
             labels["arbaro.release"],
@@ -229,6 +239,22 @@ def _write(path: Path, mode: int, content: bytes) -> None:
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
         file.write(content)
         os.fchmod(file.fileno(), mode)
+
+
+def _pids(name: str) -> dict[str, int]:
+    """The first process of each host that runs; it stands for the host's network namespace."""
+    found = _podman_json("ps", "--filter", f"label={LABEL}={name}", "--format", "json")
+    return {entry["Labels"]["arbaro.host"]: entry["Pid"] for entry in found}
+
+
+def _is_routed(spec: CloudSpec) -> bool:
+    return str(spec.guest_router) in shell.run(["ip", "-4", "route", "show", str(spec.provider)])
+
+
+def _networks(spec: CloudSpec) -> dict[str, IPv4Network]:
+    """The cloud's networks, the one that carries the spec last, so that it is there only when all are."""
+    shared = {} if spec.tors else {f"{_network(spec.name)}-provider": spec.provider}
+    return shared | {_network(spec.name): spec.underlay}
 
 
 def _network(name: str) -> str:
