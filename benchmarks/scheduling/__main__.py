@@ -63,7 +63,7 @@ def main() -> int:
         filled = json.loads(controller.script(f"fill.py {crowd.computes} {crowd.aggregates}"))
         say(f"Filled in {filled['seconds']:.1f} s, {filled['peak_mib']} MiB at most: {sizes(controller)}.")
         if wish.profile:
-            return profile(controller)
+            return profile(controller, crowd)
         runs = measure(controller, crowd, filled["aggregates"], wish)
     finally:
         emptied = json.loads(controller.script("fill.py"))
@@ -91,12 +91,11 @@ def measure(controller: Controller, crowd: Crowd, ids: dict[str, int], wish: arg
         say(f"{kind}: {len(wanted)} in {time.monotonic() - began:.0f} s")
         return found
 
-    free: list[int | None] = [None] * wish.unhinted
     runs = {}
     start("without")
-    runs["bare"] = run("no hint, nova without our plug-in", free)
+    runs["bare"] = run("no hint, nova without our plug-in", [None] * wish.bare)
     start("ours")
-    runs["free"] = run("no hint", free)
+    runs["free"] = run("no hint", [None] * wish.unhinted)
     runs["hinted"] = run("with a hint", list(spread(wish.hinted, crowd, wish.hinted // 20)))
     start("alone")
     runs["alone"] = run("with a hint, by the filter alone", list(spread(wish.alone, crowd, wish.alone // 3)))
@@ -114,10 +113,11 @@ def tell(runs: dict[str, Run], crowd: Crowd, faster: float) -> int:
     return 1 if found else 0
 
 
-def profile(controller: Controller) -> int:
+def profile(controller: Controller, crowd: Crowd) -> int:
     """Print where the time of a request goes."""
-    for what, hint in (("no hint", ""), ("with a hint", aggregate_uuid(1))):
-        print(f"\n{what}\n{controller.script(f'profile_request.py {hint}', user='nova')}")
+    for what, hint in (("No hint", ""), ("With a hint", aggregate_uuid(1))):
+        command = f"profile_request.py {crowd.computes} {crowd.aggregates} {hint}"
+        print(f"\n{what}\n\n{controller.script(command, user='nova')}")
     return 0
 
 
@@ -144,7 +144,8 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--aggregates", type=int, default=200)
     parser.add_argument("--candidates", type=int, default=1000, help="[scheduler] max_placement_results")
     parser.add_argument("--hinted", type=int, default=300, help="requests with a hint")
-    parser.add_argument("--unhinted", type=int, default=30, help="requests without one, for each of two schedulers")
+    parser.add_argument("--unhinted", type=int, default=30, help="requests without one")
+    parser.add_argument("--bare", type=int, default=10, help="requests without one, to a nova without our plug-in")
     parser.add_argument("--alone", type=int, default=30, help="requests by the filter alone")
     parser.add_argument("--faster", type=float, default=4, help="how many times as fast a hint must make it")
     parser.add_argument(

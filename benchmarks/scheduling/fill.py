@@ -82,7 +82,7 @@ class Tables:
         """Insert rows, many with one statement."""
         table, left = self[name], iter(rows)
         while batch := list(itertools.islice(left, BATCH)):
-            self.connection.execute(table.insert().values(batch))
+            self.connection.execute(table.insert(), batch)
 
     def remove(self, name: str, condition: sa.sql.ColumnElement[bool]) -> None:
         """Delete rows."""
@@ -212,6 +212,10 @@ def empty_placement(placement: Tables) -> None:
     providers = placement.ours("resource_providers", "name")
     for name in ("inventories", "resource_provider_traits", "resource_provider_aggregates"):
         placement.remove_under(name, "resource_provider_id", "resource_providers", "id", providers)
+    # Each is its own root, and MariaDB does not delete what is referred to, be it by itself.
+    placement.connection.execute(
+        placement["resource_providers"].update().where(providers).values(root_provider_id=None)
+    )
     placement.remove("resource_providers", providers)
     uuids = aggregate_uuid(0).partition("-")[2].rpartition("-")[0]
     placement.remove("placement_aggregates", placement["placement_aggregates"].c.uuid.like(f"%-{uuids}-%"))
