@@ -19,5 +19,7 @@ def test_the_wheel_of_l2isolate(tmp_path: Path) -> None:
         names = set(archive.namelist())
         points = archive.read("arbaro_l2isolate-0.1.0.dist-info/entry_points.txt").decode()
     assert {"arbaro_l2isolate/agent.py", "arbaro_l2isolate/firewall/rules.py"} <= names
-    assert "[neutron.ml2.mechanism_drivers]\nl2isolate = arbaro_l2isolate.mech_driver:L2IsolateMechanismDriver" in points
+    assert (
+        "[neutron.ml2.mechanism_drivers]\nl2isolate = arbaro_l2isolate.mech_driver:L2IsolateMechanismDriver" in points
+    )
     assert made.read_bytes() == wheel(tmp_path / "two").read_bytes()
