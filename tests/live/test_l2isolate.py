@@ -182,6 +182,25 @@ def test_a_port_comes_and_goes(cloud: Tool, near: Guest) -> None:
     cloud.client("port", "delete", "second-port")
 
 
+@pytest.mark.parametrize("way", ["live", "cold"])
+def test_a_server_moves(cloud: Tool, near: Guest, far: Guest, first: Guest, way: str) -> None:
+    """Its route moves once; live, nothing is lost but what QEMU itself pauses."""
+    source, target = find(cloud, "near").host, far.host if find(cloud, "near").host != far.host else first.host
+    words = ["--live-migration", "--block-migration"] if way == "live" else []
+    with flood(near.address) as seen:
+        cloud.client("server", "migrate", *words, "--host", target, "--wait", "near")
+        if way == "cold":
+            cloud.client("server", "migration", "confirm", "near")
+        wait_until(lambda: near.address in on(cloud, target, "ip route"), "its route on the new host")
+        wait_until(lambda: near.address not in on(cloud, source, "ip route"), "no route on the old host")
+        wait_until(lambda: first.pings(near.address), "ping")
+        time.sleep(2)
+    result = seen[near.address]
+    note(f"{way} migration", result.lost, result.longest, result.sent)
+    assert find(cloud, "near").host == target
+    assert way == "cold" or result.longest <= 0.5
+
+
 # What faults cost. Each is (name, what breaks it, most pings that may be lost of ten a second).
 
 FAULTS: list[tuple[str, Callable[[Tool, str], object], int]] = [

@@ -46,7 +46,7 @@ def _started(directory):
 
 
 def _tell(directory, word):
-    """Write a word into the pipe; return whether anybody reads there: a container that starts later reads all anyway."""
+    """Write a word into the pipe; return whether anybody reads: a container that starts later reads all anyway."""
     pipe = pathlib.Path(directory, "control")
     try:
         descriptor = os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)

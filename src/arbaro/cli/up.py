@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 @NAME
 @click.option("--release", metavar="NAME", help="OpenStack release.  [default: zed]")
 @click.option("--computes", type=int, metavar="N", help="Hosts that run servers.  [default: 2]")
-@click.option("--network", metavar="DRIVER", help="Network driver.  [default: linuxbridge]")
+@click.option("--network", metavar="DRIVER", help="Network driver.  [default: l2isolate]")
 @click.option(
     "--user-data",
     "script",

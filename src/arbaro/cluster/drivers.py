@@ -43,5 +43,5 @@ L2ISOLATE = NetworkDriver(
 )
 
 #: The first one is for clouds that ask for none.
-NETWORK_DRIVERS: Mapping[str, NetworkDriver] = {driver.name: driver for driver in (LINUXBRIDGE, L2ISOLATE)}
+NETWORK_DRIVERS: Mapping[str, NetworkDriver] = {driver.name: driver for driver in (L2ISOLATE, LINUXBRIDGE)}
 DEFAULT_DRIVER = next(iter(NETWORK_DRIVERS))

@@ -30,6 +30,8 @@ NEEDS = {
         "neutron_service_password",
         "nova_rabbitmq_password",
         "neutron_rabbitmq_password",
+        "nova_migration_key",
+        "nova_migration_public_key",
     },
     TOR: ADDRESSES,
 }
@@ -49,7 +51,19 @@ def new_identity(addresses: Mapping[str, str]) -> Identity:
     identity = {name: secrets.token_hex(20) for name in names}
     for user in RABBITMQ_USERS:
         identity[f"{user}_rabbitmq_hash"] = rabbitmq_hash(identity[f"{user}_rabbitmq_password"])
-    return identity | dict(addresses)
+    return identity | migration_key() | dict(addresses)
+
+
+def migration_key() -> Identity:
+    """Draw the SSH key with which a compute reaches another one to move a server there."""
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    form, key = serialization.PrivateFormat.OpenSSH, Ed25519PrivateKey.generate()
+    private = key.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption())
+    openssh = (serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
+    public = key.public_key().public_bytes(*openssh)
+    return {"nova_migration_key": private.decode(), "nova_migration_public_key": public.decode()}
 
 
 def rabbitmq_hash(password: str) -> str:
@@ -91,14 +105,17 @@ class Keeper:
     def prepare(self, addresses: Mapping[str, str], hosts: Iterable[Host]) -> None:
         """Make what is missing; what is there stays, but for addresses that a cloud before this one had."""
         self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-        drawn = self.identity() if self.identity_file().exists() else new_identity(addresses)
+        # What a cloud of an older version has not drawn is drawn now.
+        drawn = new_identity(addresses) | (self.identity() if self.identity_file().exists() else {})
         for role in (CONTROLLER, *NEEDS):
             part = part_for(role, drawn | dict(addresses))
             write_private(self.identity_file(role), json.dumps(part, indent=1))
         self._make_key(self.key, f"arbaro-{self.name}")
         hosts = list(hosts)
+        self._make_key(self.directory / "hosts_ca", f"hosts of arbaro-{self.name}")
         for host in hosts:
             self._make_key(self._host_key(host), host.name)
+            self._certify(host)
         pinned = (f"{host.address} {self._public(self._host_key(host))}\n" for host in hosts)
         write_private(self.known_hosts, "".join(pinned))
 
@@ -148,6 +165,16 @@ class Keeper:
             "/root/.ssh/authorized_keys": (0o600, self.authorized_key().encode() + b"\n"),
             "/etc/ssh/ssh_host_ed25519_key": (0o600, private.read_bytes()),
             "/etc/ssh/ssh_host_ed25519_key.pub": (0o644, private.with_suffix(".pub").read_bytes()),
+            # So that hosts know one another, also those that come later.
+            "/etc/ssh/ssh_host_ed25519_key-cert.pub": (0o644, Path(f"{private}-cert.pub").read_bytes()),
+            "/etc/ssh/sshd_config.d/certificate.conf": (
+                0o644,
+                b"HostCertificate /etc/ssh/ssh_host_ed25519_key-cert.pub\n",
+            ),
+            "/etc/ssh/ssh_known_hosts": (
+                0o644,
+                f"@cert-authority * {self._public(self.directory / 'hosts_ca')}\n".encode(),
+            ),
         }
 
     def forget(self) -> None:
@@ -158,6 +185,13 @@ class Keeper:
 
     def _host_key(self, host: Host) -> Path:
         return self.directory / f"host_{host.name}"
+
+    def _certify(self, host: Host) -> None:
+        """Sign a host's key, for its name and its address."""
+        key = self._host_key(host)
+        names = f"{host.name},{host.address}"
+        ca = self.directory / "hosts_ca"
+        shell.run(["ssh-keygen", "-q", "-s", ca, "-h", "-I", host.name, "-n", names, f"{key}.pub"])
 
     def _public(self, private: Path) -> str:
         return " ".join(private.with_suffix(".pub").read_text().split()[:2])

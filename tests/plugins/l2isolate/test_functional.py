@@ -13,11 +13,12 @@ import time
 from types import SimpleNamespace
 
 import pytest
-from arbaro_l2isolate import dnsmasq, netlink, planner, privileged
+from arbaro_l2isolate import dnsmasq, netlink, options, planner, privileged
 from arbaro_l2isolate.firewall import driver
 from arbaro_l2isolate.manager import L2IsolateManager
 from arbaro_l2isolate.ports import Subnet
 from hypervisor import Guest, Hypervisor, connect, counter, inside, is_root, listen, ping, run, wait_for
+from oslo_config import cfg
 
 pytestmark = pytest.mark.skipif(not is_root(), reason="makes network namespaces")
 ALLOW_ALL_OUT = {"direction": "egress", "ethertype": "IPv4"}
@@ -260,6 +261,27 @@ def test_the_hypervisor_itself_is_out_of_reach(world):
     assert connect("a", "169.254.169.254", 22) is None
     for server in servers:
         server.close()
+
+
+@pytest.fixture
+def metadata_elsewhere():
+    options.register()
+    for name, value in (("metadata_address", "192.0.2.2"), ("metadata_port", 8775)):
+        cfg.CONF.set_override(name, value, "l2isolate")
+    yield
+    for name in ("metadata_address", "metadata_port"):
+        cfg.CONF.clear_override(name, "l2isolate")
+
+
+def test_a_metadata_service_elsewhere_sees_the_guests_own_address(metadata_elsewhere, world):
+    world.protect([], {"mute": []})
+    world.plug(A, "mute")
+    server = listen("out", 8775)
+    server.settimeout(2)
+    assert connect("a", "169.254.169.254", 80), "also where no rule lets anything out"
+    assert server.accept()[1][0] == A.address
+    assert connect("a", "192.0.2.2", 8775) is None, "not by its own address"
+    server.close()
 
 
 def _arrives(guest, source):

@@ -51,6 +51,7 @@ def test_private_files_are_replaced_whole(tmp_path: Path) -> None:
 def test_what_was_drawn_stays_but_for_the_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(identity, "clouds_dir", lambda: tmp_path)
     monkeypatch.setattr(Keeper, "_make_key", lambda *_: None)
+    monkeypatch.setattr(Keeper, "_certify", lambda *_: None)
     keeper = Keeper("lab")
     keeper.prepare(ADDRESSES, [])
     drawn = keeper.identity()
