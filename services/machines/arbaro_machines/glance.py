@@ -32,7 +32,8 @@ class Glance:
         if image["status"] != "active" or image.get("disk_format") not in FORMATS:
             raise Refusal(
                 "bad-request",
-                f"image.id: {image['name']} is {image['status']}, {image.get('disk_format')}; it must be active, raw or qcow2.",
+                f"image.id: {image['name']} is {image['status']}, {image.get('disk_format')}.",
+                "It must be active, and raw or qcow2.",
             )
         return {
             "id": image_id,

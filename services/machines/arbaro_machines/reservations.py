@@ -153,8 +153,8 @@ def _too_few(session: Session, wish: Wish, found: int) -> Refusal:
     if wish.spread and wish.strict and free >= wish.count:
         return Refusal(
             "not-enough",
-            f"{free} {wish.resource_class} are free, but only {found} of the {wish.count} can stand in a {wish.spread} of "
-            "their own.",
+            f"{free} {wish.resource_class} are free, but only {found} of the {wish.count} can stand in a "
+            f"{wish.spread} of their own.",
             "Ask for fewer, or for spread_policy best-effort.",
         )
     return Refusal(

@@ -41,6 +41,9 @@ class Times(_Section):
     power: float = 120
     first_word: float = 300
     silence: float = 60
+    #: A silence is believed when it has lasted this much longer after it was noticed, and the API answered meanwhile:
+    #: where the API itself was down, ramdisks get this long to be heard again.
+    doubt: float = 15
     write: float = 3600
     wipe: float = 3600
     fetch_image: float = 1800
@@ -69,7 +72,8 @@ class Settings(_Section):
     threads: int = Field(default=16, ge=1)
     keystone: Keystone | None = None
     times: Times = Times()
-    #: Under which name this worker takes its leases. New for each process: a successor must not keep a dead one's alive.
+    #: Under which name this worker takes its leases. New for each process, so that a successor does not keep a dead
+    #: one's leases alive.
     worker_name: str = Field(default_factory=lambda: f"{socket.gethostname()}:{uuid.uuid4().hex[:8]}")
 
 

@@ -84,7 +84,7 @@ def keep(session: Session, worker: str, lease: float) -> None:
     session.execute(update(Task).where(Task.worker == worker).values(lease_until=until))
 
 
-def save(session: Session, task: Task, worker: str, **values: Any) -> None:
+def save(session: Session, task: Task, worker: str, /, **values: Any) -> None:
     """Write down how far the task is. Raises LeaseLost when it is no longer this worker's."""
     saved = session.execute(update(Task).where(Task.id == task.id, Task.worker == worker).values(**values))
     if saved.rowcount != 1:

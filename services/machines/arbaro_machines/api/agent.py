@@ -88,7 +88,7 @@ def image(service: Parts, x_machine_token: Token) -> Response:
 
 @router.get("/boot.ipxe")
 def ipxe(service: Parts, mac: Annotated[str, Query(max_length=17)]) -> PlainTextResponse:
-    """iPXE's script for the machine with this MAC, when a task of it waits for the ramdisk; else: go on with the disk."""
+    """iPXE's script for the machine with this MAC: the ramdisk if a task waits for it, else go on with the disk."""
 
     def do(session: Session) -> str:
         mine = select(Task).join(Interface, Interface.machine_id == Task.machine_id).where(Interface.mac == mac.lower())

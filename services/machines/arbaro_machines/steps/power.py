@@ -41,6 +41,8 @@ def _ask_once(work: Work, target: str) -> None:
 
 OFF = Step("switch-off", switch_off, lambda times: times.power, "power-refused")
 ON = Step("switch-on", switch_on, lambda times: times.power, "power-refused")
+#: As ON, from its own disk and for good; by another name, because a plan has each name once.
+START = Step("start", switch_on, lambda times: times.power, "power-refused")
 SOFT_OFF = Step("switch-off-softly", switch_off_softly, lambda times: times.power + times.soft_off, "power-refused")
 
 #: What is asked for → the steps to it.

@@ -8,18 +8,15 @@ from arbaro_machines.steps.work import Step, Work
 #: What a ramdisk may report; anything else would be a defect of it.
 RAMDISKS_FAULTS = frozenset(
     {
-        "no-disk",
+        "checksum-wrong",
+        "config-drive-failed",
         "disk-too-small",
         "image-unreachable",
-        "checksum-wrong",
         "image-unusable",
-        "config-drive-failed",
+        "no-disk",
         "wipe-failed",
     }
 )
-#: A silence is believed only when it has lasted so long after it was noticed first, and the API answered meanwhile:
-#: where the API itself was down, the ramdisk gets this long to try again.
-DOUBT_SECONDS = 15
 
 
 def point_at_ramdisk(work: Work) -> float | None:
@@ -77,7 +74,7 @@ def _judge_silence(work: Work) -> None:
     doubt = work.task.notes.get("doubt")
     if doubt is None or not work.desk.api_answers():
         work.desk.note(doubt=work.elapsed)
-    elif work.elapsed - doubt > DOUBT_SECONDS:
+    elif work.elapsed - doubt > work.times.doubt:
         raise Fault("callback-missing", f"The ramdisk was {work.phase}, then silent for {work.since_word():.0f} s.")
 
 

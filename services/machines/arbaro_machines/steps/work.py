@@ -69,9 +69,9 @@ class Work:
 
 @dataclass(frozen=True)
 class Step:
-    """A step looks, touches what is not yet so, and says None when all is as wanted, else after how many seconds to look again.
+    """A step looks, and touches what is not yet so; killed anywhere, it is run again by another worker.
 
-    It may be killed anywhere and run again by another worker.
+    `run` says None when all is as wanted, else after how many seconds to look again.
     """
 
     name: str
