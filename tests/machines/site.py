@@ -14,8 +14,10 @@ from typing import Any
 import bcrypt
 import requests
 from arbaro_machines.bootmedia import LENGTH, MARKER
-from arbaro_machines.database.store import migrate
+from arbaro_machines.database.models import Machine
+from arbaro_machines.database.store import Store, migrate
 from arbaro_machines.sealing import new_key
+from sqlalchemy import update
 
 from .parts import Person, enrolment
 from .standin import AUTH, Hardware
@@ -64,6 +66,7 @@ class Site:
         self.database = database or f"sqlite:///{directory}/machines.sqlite"
         self._write_files(machines)
         migrate(self.database)
+        self.store = Store(self.database)
         self.operator, self.alice = (Person(Http(self.api), name) for name in ("operator", "alice"))
 
     def _write_files(self, machines: int) -> None:
@@ -156,8 +159,11 @@ class Site:
         return name
 
     def held(self, number: int) -> str:
-        """Have the machine reserved by alice."""
-        name = self.stocked(number)
+        """Have a machine in the stock without the way there, and reserved by alice."""
+        name = self.enrol(number)
+        with self.store.writing() as session:
+            in_stock = {"state": "available", "written": False, "properties": {"disk_gb": 8}}
+            session.execute(update(Machine).where(Machine.name == name).values(**in_stock))
         self.alice.call("POST", f"/v1/machines/{name}/reserve", status=200)
         return name
 

@@ -9,6 +9,7 @@ import hashlib
 import json
 import re
 import threading
+import time
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -31,9 +32,7 @@ class Ramdisk:
         self._headers = {"X-Machine-Token": token}
 
     def get(self, url: str) -> bytes:
-        answer = requests.get(url, headers=self._headers, timeout=10)
-        answer.raise_for_status()
-        return answer.content
+        return self._insist("GET", url).content
 
     def plan(self) -> dict[str, str]:
         lines = self.get(f"{self.url}/plan").decode().splitlines()
@@ -41,7 +40,20 @@ class Ramdisk:
 
     def say(self, **words: Any) -> None:
         body = "".join(f"{name}={value}\n" for name, value in words.items())
-        requests.post(f"{self.url}/word", data=body, headers=self._headers, timeout=10).raise_for_status()
+        self._insist("POST", f"{self.url}/word", data=body)
+
+    def _insist(self, method: str, url: str, **more: Any) -> requests.Response:
+        """Until the service answers, as the real one does."""
+        for left in reversed(range(20)):
+            try:
+                answer = requests.request(method, url, headers=self._headers, timeout=10, **more)
+                answer.raise_for_status()
+                return answer
+            except requests.ConnectionError:
+                if not left:
+                    raise
+                time.sleep(0.5)
+        raise AssertionError
 
     def power_off(self) -> None:
         url = f"{self._system}/Actions/ComputerSystem.Reset"
