@@ -15,5 +15,5 @@ from .parts import TokenTable
 if __name__ == "__main__":
     settings = load_settings()
     service = Service(settings, Store(settings.database), Seal.from_file(settings.key_file), TokenTable())
-    uvicorn.run(create_app(service), host="127.0.0.1", port=settings.port, access_log=False, log_level="warning")
+    uvicorn.run(create_app(service), host=settings.listen, port=settings.port, access_log=False, log_level="warning")
     sys.exit(0)

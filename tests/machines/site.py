@@ -56,14 +56,15 @@ class Http:
 class Site:
     """The service and its machines."""
 
-    def __init__(self, directory: Path, machines: int, database: str | None = None) -> None:
+    def __init__(self, directory: Path, machines: int, **times: float) -> None:
         self.directory = directory
         self.hardware = Hardware()
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._bmc_port, self._api_port = free_port(), free_port()
         self.bmc = self.hardware.bmc = f"http://127.0.0.1:{self._bmc_port}"
         self.api = f"http://127.0.0.1:{self._api_port}"
-        self.database = database or f"sqlite:///{directory}/machines.sqlite"
+        self._times = TIMES | times
+        self.database = f"sqlite:///{directory}/machines.sqlite"
         self._write_files(machines)
         migrate(self.database)
         self.store = Store(self.database)
@@ -74,7 +75,7 @@ class Site:
         (self.directory / "ramdisk").mkdir()
         marker = MARKER.ljust(LENGTH, b"=")
         (self.directory / "ramdisk/deploy.iso").write_bytes(b"x" * 2**20 + marker + b"y" * 5000 + marker)
-        times = "".join(f"{name} = {value}\n" for name, value in TIMES.items())
+        times = "".join(f"{name} = {value}\n" for name, value in self._times.items())
         (self.directory / "machines.toml").write_text(f"""
             database = "{self.database}"
             key_file = "{self.directory}/key"

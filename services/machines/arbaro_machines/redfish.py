@@ -106,9 +106,7 @@ class Bmc:
             try:
                 drive.insert_media(url, inserted=True, write_protected=True)
             except problems.HTTPError as error:
-                raise BmcTrouble(
-                    "media-refused", f"{self._address} does not take {_without_token(url)}: {error}"
-                ) from error
+                raise _media_refused(self._address, url, error) from error
 
     def eject(self) -> None:
         """Empty the virtual drive, if the machine has one."""
@@ -158,5 +156,7 @@ def _told(ask: Any) -> Any:
         return None
 
 
-def _without_token(url: str) -> str:
-    return url.rsplit("/", 2)[0] + "/…"
+def _media_refused(address: str, url: str, error: Exception) -> BmcTrouble:
+    # BMCs repeat the address in what they say, and there is a token in it.
+    token = url.split("/")[-2]
+    return BmcTrouble("media-refused", f"{address} does not take the CD {url}: {error}".replace(token, "…"))

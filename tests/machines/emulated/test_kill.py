@@ -17,7 +17,7 @@ pytestmark = pytest.mark.emulator
 @pytest.fixture
 def fragile(tmp_path: Path) -> Iterator[Site]:
     """A site for one test, whose processes die."""
-    one = Site(tmp_path, machines=4)
+    one = Site(tmp_path, machines=4, first_word=60, bmc_patience=20)
     one.start("emulator", "api", "worker1")
     yield one
     one.stop()

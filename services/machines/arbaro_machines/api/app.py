@@ -8,6 +8,7 @@ from typing import Any
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from fastapi.routing import APIRoute
 from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm.exc import StaleDataError
@@ -19,6 +20,7 @@ from arbaro_machines.errors import Refusal
 
 log = logging.getLogger(__name__)
 
+ROUTERS = (reservations.router, reports.router, verbs.router, machines.router)
 #: Every call may be refused in the same form.
 REFUSALS: dict[int | str, dict[str, Any]] = {
     status: {"model": answers.ErrorOut} for status in (400, 401, 403, 404, 409, 412, 422, 428, 503)
@@ -31,8 +33,8 @@ def create_app(service: Service) -> FastAPI:
     """Put the service together."""
     app = FastAPI(title="Arbaro machines", version="1", openapi_url="/v1/openapi.json", docs_url=None, redoc_url=None)
     app.state.service = service
-    for module in (reservations, reports, verbs, machines):
-        app.include_router(module.router, responses=REFUSALS)
+    for router in ROUTERS:
+        app.include_router(router, responses=REFUSALS)
     app.include_router(agent.router)
     app.include_router(metrics.router)
     app.add_api_route("/", _versions, include_in_schema=False)
@@ -85,8 +87,16 @@ def _invalid(request: Request, error: Exception) -> JSONResponse:
 def _not_routed(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
     response = _error(request, error.status_code, CODES.get(error.status_code, "bad-request"), str(error.detail))
-    response.headers.update(error.headers or {})
+    if error.status_code == 405:
+        response.headers["Allow"] = ", ".join(sorted(_methods_of(request.url.path)))
     return response
+
+
+def _methods_of(path: str) -> set[str]:
+    """The methods of a path: it has several routes here, and Starlette names those of the first only."""
+    routes = [route for router in ROUTERS for route in router.routes if isinstance(route, APIRoute)]
+    pattern = next((route.path for route in routes if route.path_regex.match(path)), None)
+    return {method for route in routes if route.path == pattern for method in route.methods}
 
 
 def _no_database(request: Request, error: Exception) -> JSONResponse:

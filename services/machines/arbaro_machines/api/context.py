@@ -7,8 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
-from fastapi import Depends, Header, Path, Request
+from fastapi import Depends, Header, Path, Request, Security
 from fastapi.responses import JSONResponse
+from fastapi.security import APIKeyHeader
 from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
@@ -35,6 +36,9 @@ class Service:
     glance: Glance | None = None
 
 
+TOKEN = APIKeyHeader(name="X-Auth-Token", description="keystone's token", auto_error=False)
+
+
 def request_id(request: Request) -> str:
     """The id that ties an answer, its events and the log together; a caller's own is taken over."""
     known = getattr(request.state, "request_id", None)
@@ -54,7 +58,7 @@ def the_service(request: Request) -> Service:
 def the_caller(
     request: Request,
     service: Annotated[Service, Depends(the_service)],
-    x_auth_token: Annotated[str | None, Header(description="keystone's token")] = None,
+    x_auth_token: Annotated[str | None, Security(TOKEN)],
 ) -> Caller:
     """Who asks. Refuses whoever has no role here."""
     if not x_auth_token:

@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 
 from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.responses import JSONResponse
+from pydantic import BeforeValidator
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
@@ -34,6 +35,14 @@ from arbaro_machines.sealing import Seal
 
 router = APIRouter(prefix="/v1/machines", tags=["machines"])
 
+
+def _not_a_number(value: object) -> object:
+    if isinstance(value, str) and value.replace(".", "").lstrip("+-").isdigit():
+        raise ValueError("a time is written as 2026-11-24T15:00:00Z")
+    return value
+
+
+Moment = Annotated[datetime.datetime, BeforeValidator(_not_a_number)]
 Limit = Annotated[int, Query(ge=1, le=1000)]
 Filter = Annotated[str | None, Query(max_length=255)]
 
@@ -55,7 +64,7 @@ def list_machines(
     mac: Filter = None,
     maintenance: bool | None = None,
     fault: Filter = None,
-    changed_since: datetime.datetime | None = None,
+    changed_since: Moment | None = None,
     limit: Limit = 100,
     marker: Filter = None,
 ) -> JSONResponse:

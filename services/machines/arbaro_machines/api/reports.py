@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Stock and events."""
 
-import datetime
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Request
@@ -10,7 +9,7 @@ from sqlalchemy import select
 
 from arbaro_machines.api import answers
 from arbaro_machines.api.context import Parts, Reader
-from arbaro_machines.api.machines import Filter, Limit, as_utc, next_page
+from arbaro_machines.api.machines import Filter, Limit, Moment, as_utc, next_page
 from arbaro_machines.api.present import present_event
 from arbaro_machines.database.models import Event
 from arbaro_machines.stock import count_stock
@@ -40,7 +39,7 @@ def list_events(
     caller: Reader,
     machine_id: Filter = None,
     type: Filter = None,
-    since: datetime.datetime | None = None,
+    since: Moment | None = None,
     request_id: Filter = None,
     user_id: Filter = None,
     limit: Limit = 100,

@@ -4,13 +4,14 @@
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
-from fastapi import APIRouter, Header
+from fastapi import APIRouter, Security
 from fastapi.responses import JSONResponse
 from sqlalchemy.orm import Session
 
 from arbaro_machines import events, moves
 from arbaro_machines.api import answers, bodies
 from arbaro_machines.api.context import (
+    TOKEN,
     IfMatch,
     MachineRef,
     Member,
@@ -103,7 +104,7 @@ def deploy(
     caller: Member,
     ref: MachineRef,
     body: bodies.Deployment,
-    x_auth_token: Annotated[str, Header()],
+    x_auth_token: Annotated[str, Security(TOKEN)],
     if_match: IfMatch = None,
 ) -> JSONResponse:
     """Write an image to the machine's disk and start it."""

@@ -21,6 +21,8 @@ RAMDISKS_FAULTS = frozenset(
 
 def point_at_ramdisk(work: Work) -> float | None:
     """Make the machine's next start boot the ramdisk."""
+    if not work.desk.api_answers():
+        return work.times.poll  # the BMC would fetch the CD from it, and blame the address
     work.desk.touch()
     url = f"{work.settings.public_url}/v1/agent/{work.token}/deploy.iso"
     match work.machine.boot_method:
@@ -112,7 +114,7 @@ def _soon(_: object) -> float:
     return 60
 
 
-POINT_AT_RAMDISK = Step("point-at-ramdisk", point_at_ramdisk, _soon)
+POINT_AT_RAMDISK = Step("point-at-ramdisk", point_at_ramdisk, lambda times: times.first_word, "media-refused")
 FIRST_WORD = Step("hear-first-word", hear_first_word, lambda times: times.first_word + 60, "boot-ignored")
 WAIT_FOR_OFF = Step("wait-for-off", wait_for_off, lambda times: times.soft_off + times.power, "power-refused")
 POINT_AT_DISK = Step("point-at-disk", point_at_disk, _soon)
