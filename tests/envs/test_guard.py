@@ -68,6 +68,7 @@ def test_production_is_entered_to_read_only(fake: FakeKeystone) -> None:
     assert {rule["method"] for rule in made["access_rules"]} == {"GET", "HEAD"}
     assert {rule["service"] for rule in made["access_rules"]} == {"compute", "network", "image", "identity"}
     assert [line for line in fake.requests if line.startswith("DELETE /compute")] != []
+    assert place.unguarded == ("keystone",)
 
 
 def test_a_credential_that_lasts_is_used_again(fake: FakeKeystone) -> None:
@@ -96,7 +97,7 @@ def test_credentials_that_are_over_are_swept(fake: FakeKeystone) -> None:
 @pytest.mark.parametrize(
     ("settings", "says"),
     [
-        ({"careless": {"compute"}}, r"nova does not refuse to write \(it answered 404\)"),
+        ({"careless": {"compute", "identity"}}, r"nova does not refuse to write \(it answered 404\)"),
         ({"without_type": {"network"}}, r"neutron refuses even to read"),
         ({"knows_rules": False}, r"knows no access rules"),
     ],

@@ -42,6 +42,8 @@ def enter(name: str, mode: str | None, project: str) -> "Place":
     place = entering.enter(environment, mode, project, lambda what: str(click.prompt(what, err=True)))
     if place.untried:
         output.warn(f"Not tried, because they did not answer or are unknown to arbaro: {', '.join(place.untried)}.")
+    if place.unguarded:
+        output.warn(f"Not guarded: {', '.join(place.unguarded)} still lets users, roles and projects be changed here.")
     return place
 
 

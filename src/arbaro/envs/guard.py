@@ -70,7 +70,8 @@ def take(environment: Environment, mode: str, project: str = "") -> Place:
     path = view_file(environment, mode, project)
     clouds.replace(path, view_text(environment, entry, made, mode), private=True, keep_old=False)
     untried = tuple(verdict.service for verdict in made.verdicts if verdict.untried)
-    return Place(environment, mode, path, path, made.until, project, untried)
+    unguarded = tuple(verdict.service for verdict in made.verdicts if verdict.unguarded)
+    return Place(environment, mode, path, path, made.until, project, untried, unguarded)
 
 
 def remember_projects(session: "Session", environment: Environment) -> None:

@@ -5,7 +5,7 @@ import os
 import shlex
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from arbaro.envs import files
@@ -29,8 +29,10 @@ class Place:
     secure: Path
     until: int = 0
     project: str = ""
-    #: Services of which it is not known that they refuse to write: they did not answer, or we don't know them.
-    untried: tuple[str, ...] = ()
+    #: Found out when the credential was made: services of which it is not known that they refuse to write (they did not
+    #: answer, or we don't know them), and those that let writing through although the credential only reads.
+    untried: tuple[str, ...] = field(default=(), compare=False)
+    unguarded: tuple[str, ...] = field(default=(), compare=False)
 
 
 def default_mode(environment: Environment) -> str:
