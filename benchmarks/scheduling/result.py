@@ -67,7 +67,7 @@ def shortfalls(hinted: Run, free: Run, alone: Run, crowd: Crowd, faster: float) 
     if outside := hinted.outside(crowd) + alone.outside(crowd):
         found.append(f"{outside} servers landed outside the aggregate")
     if not alone.refused:
-        found.append("the filter alone refused nothing, so this run shows nothing: fewer candidates are needed")
+        found.append("the filter alone refused nothing: by chance placement offers its host; restart it and try again")
     if free.median < faster * hinted.median:
         found.append(f"a hint makes it {free.median / hinted.median:.1f} times as fast, {faster:g} were wanted")
     return found
