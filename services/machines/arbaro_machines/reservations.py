@@ -15,6 +15,9 @@ from arbaro_machines.caller import Caller
 from arbaro_machines.database.models import Machine, Reservation
 from arbaro_machines.errors import Refusal
 
+#: How often to look for others where somebody was quicker, and how many more than wanted to look at.
+ROUNDS, SPARE = 5, 3
+
 
 @dataclass(frozen=True)
 class Wish:
@@ -90,14 +93,29 @@ def _free(wish: Wish) -> list[ColumnElement[bool]]:
 
 
 def _pick(session: Session, where: list[ColumnElement[bool]], count: int) -> list[Machine]:
-    """Lock `count` free machines, beginning at a random one, so that many who pick at once seldom meet."""
-    pivot = str(uuid.UUID(int=random.getrandbits(128)))
+    """Lock `count` free machines: looked for without locks, then locked by id, so that nothing else gets locked.
+
+    Those that others have just locked are passed over; only in the last round they are waited for, in the order of ids.
+    """
     found: list[Machine] = []
-    for half in (Machine.id >= pivot, Machine.id < pivot):
-        if count > len(found):
-            query = select(Machine).where(*where, half).order_by(Machine.id).limit(count - len(found))
-            found += session.scalars(query.with_for_update(skip_locked=True, of=Machine))
+    for last in (*[False] * ROUNDS, True):
+        ids = _some_ids(session, [*where, Machine.id.not_in([one.id for one in found])], count - len(found) + SPARE)
+        query = select(Machine).where(*where, Machine.id.in_(ids)).order_by(Machine.id).limit(count - len(found))
+        locked = query.with_for_update(skip_locked=not last, of=Machine).execution_options(populate_existing=True)
+        found += session.scalars(locked) if ids else []
+        if len(found) == count or not ids:
+            break
     return found
+
+
+def _some_ids(session: Session, where: list[ColumnElement[bool]], count: int) -> list[str]:
+    # Beginning at a random one, so that many who look at once seldom meet.
+    pivot = str(uuid.UUID(int=random.getrandbits(128)))
+    ids: list[str] = []
+    for half in (Machine.id >= pivot, Machine.id < pivot):
+        if count > len(ids):
+            ids += session.scalars(select(Machine.id).where(*where, half).order_by(Machine.id).limit(count - len(ids)))
+    return ids
 
 
 Place = tuple[str, ...]

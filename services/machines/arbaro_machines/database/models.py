@@ -47,7 +47,8 @@ class Machine(Base):
 
     __tablename__ = "machines"
     __table_args__ = (
-        Index("machines_stock", "resource_class", "model", "room", "rack", "state"),
+        Index("machines_stock", "resource_class", "room", "rack", "model", "state"),
+        Index("machines_place", "room", "rack"),
         Index("machines_free", "state", "resource_class", "id"),
     )
 

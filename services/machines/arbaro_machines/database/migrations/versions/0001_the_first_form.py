@@ -79,7 +79,8 @@ def upgrade() -> None:
         batch_op.create_index("ix_machines_server_id", ["server_id"], unique=False)
         batch_op.create_index("ix_machines_updated_at", ["updated_at"], unique=False)
         batch_op.create_index("machines_free", ["state", "resource_class", "id"], unique=False)
-        batch_op.create_index("machines_stock", ["resource_class", "model", "room", "rack", "state"], unique=False)
+        batch_op.create_index("machines_place", ["room", "rack"], unique=False)
+        batch_op.create_index("machines_stock", ["resource_class", "room", "rack", "model", "state"], unique=False)
 
     op.create_table(
         "reservations",
