@@ -157,7 +157,7 @@ def test_the_benchmark_runs_small(cloud: Tool) -> None:
         "9",
     ]
     python = str(ROOT / ".venv/bin/python")
-    command = [python, "benchmarks/scheduling", cloud.name, *size, "--faster", "0", "--no-settle"]
+    command = [python, "benchmarks/scheduling", cloud.name, *size, "--faster", "0"]
     printed = cloud.run(command, timeout=300)
     rows = {row[0]: row[1:] for line in printed.splitlines() if (row := re.findall(r"[^|]+", line.replace(" ", "")))}
     assert rows["withahint"][-2:] == ["0", "0"]
