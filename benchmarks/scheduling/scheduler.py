@@ -17,8 +17,8 @@ from fill import read
 HERE = Path(__file__).parent
 UNIT = "arbaro-benchmark-scheduler"
 OURS = "AggregateHintFilter"
-#: Computes that are not there report once, when they are made; they shall stay up. A line for each refused host would be
-#: more than the filter itself costs.
+#: Computes that are not there report once, when they are made; they shall stay up. A line in the log for each refused
+#: host would cost more than the filter itself.
 SETTINGS = """\
 [DEFAULT]
 service_down_time = 86400
