@@ -148,9 +148,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--bare", type=int, default=10, help="requests without one, to a nova without our plug-in")
     parser.add_argument("--alone", type=int, default=30, help="requests by the filter alone")
     parser.add_argument("--faster", type=float, default=4, help="how many times as fast a hint must make it")
-    parser.add_argument(
-        "--settle", action=argparse.BooleanOptionalAction, default=True, help="have computes report servers"
-    )
+    parser.add_argument("--settle", action="store_true", help="first have all computes report their servers")
     parser.add_argument("--profile", action="store_true", help="only show where the time of one request goes")
     return parser.parse_args()
 

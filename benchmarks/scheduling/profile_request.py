@@ -20,6 +20,7 @@ from nova.conf import CONF
 from nova.scheduler import host_manager, manager, utils
 from nova.scheduler.client import report
 
+objects.register_all()
 #: Parts of nova in the order in which they run, and what each does. What is in brackets is also in the part above it.
 PARTS = (
     (report.SchedulerReportClient, "get_allocation_candidates", "placement: candidates"),
