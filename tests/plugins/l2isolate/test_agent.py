@@ -124,7 +124,7 @@ def routes():
 def test_the_agents_life(agent):
     agent.hypervisor.boot(A)
     agent.start()
-    wait_for("A up", lambda: A.tap in agent.heard("update_device_up"), 20)
+    wait_for("A up", lambda: A.tap in agent.heard("update_device_up"), 60)
     wait_for("ping", lambda: ping("out", A.address), 5)
     assert agent.heard("report_state")[0] == "L2 isolate agent"
 
@@ -146,8 +146,8 @@ def test_the_agents_life(agent):
     time.sleep(0.5)
     known = agent.heard("update_device_up").count(A.tap)
     agent.start()
-    wait_for("A up again", lambda: agent.heard("update_device_up").count(A.tap) > known, 20)
-    assert " 0% packet loss" in flood.communicate(timeout=20)[0]
+    wait_for("A up again", lambda: agent.heard("update_device_up").count(A.tap) > known, 60)
+    assert " 0% packet loss" in flood.communicate(timeout=60)[0]
     assert (agent.directory / "dhcp" / "pid").read_text() == dnsmasq
 
     # A moves away, and comes back.
