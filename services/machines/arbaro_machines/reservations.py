@@ -3,6 +3,7 @@
 
 import random
 import uuid
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +18,10 @@ from arbaro_machines.errors import Refusal
 
 #: How often to look for others where somebody was quicker, and how many more than wanted to look at.
 ROUNDS, SPARE = 5, 3
+
+
+#: A failure domain: (room,) or (room, rack).
+Place = tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -43,19 +48,36 @@ def reserve(session: Session, wish: Wish, caller: Caller) -> tuple[str, Sequence
         return reservation_id, _earlier(session, wish, reservation_id)
     session.add(Reservation(id=reservation_id))
     session.flush()  # who sends the same at once fails here, and finds ours when it tries again
-    places = _wanted_places(session, wish) if wish.spread else [(None, wish.count)]
     found: list[Machine] = []
-    for place, count in places:
-        where = _free(wish)
-        if wish.spread and place is not None:
-            where += _same_place(wish.spread, place)
-        found += _pick(session, where, count)
+    for _ in range(ROUNDS):
+        places = _places(session, wish, found)
+        for place, count in places.items():
+            # Where others were quicker we get less than planned; the next round plans with what is left.
+            found += _take(session, wish, caller, reservation_id, place, count)
+        if len(found) == wish.count or not places:
+            break
     if len(found) < wish.count:
         raise _too_few(session, wish, len(found))
-    for machine in found:
+    return reservation_id, found
+
+
+def _places(session: Session, wish: Wish, found: list[Machine]) -> Mapping[Place | None, int]:
+    """Where to take what is still missing; None is anywhere."""
+    missing = wish.count - len(found)
+    return _spread_places(session, wish, found, missing) if wish.spread else {None: missing}
+
+
+def _take(
+    session: Session, wish: Wish, caller: Caller, reservation_id: str, place: Place | None, count: int
+) -> list[Machine]:
+    where = _free(wish)
+    if wish.spread and place:
+        where += _same_place(wish.spread, place)
+    taken = _pick(session, where, count)
+    for machine in taken:
         moves.take(session, machine, caller, _holder(wish, reservation_id, caller))
     session.flush()
-    return reservation_id, found
+    return taken
 
 
 def _holder(wish: Wish, reservation_id: str, caller: Caller) -> dict[str, Any]:
@@ -118,9 +140,6 @@ def _some_ids(session: Session, where: list[ColumnElement[bool]], count: int) ->
     return ids
 
 
-Place = tuple[str, ...]
-
-
 def _place_columns(spread: str) -> list[Any]:
     # A rack's name is only unique within its room.
     return [Machine.room] if spread == "room" else [Machine.room, Machine.rack]
@@ -130,19 +149,20 @@ def _same_place(spread: str, place: Place) -> list[ColumnElement[bool]]:
     return [column == value for column, value in zip(_place_columns(spread), place, strict=True)]
 
 
-def _wanted_places(session: Session, wish: Wish) -> list[tuple[Place | None, int]]:
+def _spread_places(session: Session, wish: Wish, found: list[Machine], missing: int) -> dict[Place | None, int]:
     columns = _place_columns(wish.spread or "rack")
-    free = session.execute(select(*columns, func.count()).where(*_free(wish)).group_by(*columns))
-    stock = {tuple(row[:-1]): row[-1] for row in free}
-    held: dict[Place, int] = {}
-    if wish.group:
-        theirs = (Machine.project_id == wish.project_id, Machine.group == wish.group)
-        held = {
-            tuple(row[:-1]): row[-1]
-            for row in session.execute(select(*columns, func.count()).where(*theirs).group_by(*columns))
-        }
+
+    def count_by_place(*where: ColumnElement[bool]) -> dict[Place, int]:
+        rows = session.execute(select(*columns, func.count()).where(*where).group_by(*columns))
+        return {tuple(row[:-1]): row[-1] for row in rows}
+
+    if wish.group:  # those found already are of the group, and in the database
+        held = count_by_place(Machine.project_id == wish.project_id, Machine.group == wish.group)
+    else:
+        held = Counter(tuple(getattr(machine, column.key) for column in columns) for machine in found)
+    stock = count_by_place(*_free(wish))
     shuffled = random.sample(sorted(stock), len(stock))
-    return list(plan_spread({place: stock[place] for place in shuffled}, held, wish.count, strict=wish.strict).items())
+    return plan_spread({place: stock[place] for place in shuffled}, held, missing, strict=wish.strict)
 
 
 def plan_spread(
@@ -167,7 +187,7 @@ def plan_spread(
 
 
 def _too_few(session: Session, wish: Wish, found: int) -> Refusal:
-    free = session.scalar(select(func.count()).select_from(Machine).where(*_free(wish))) or 0
+    free = found + (session.scalar(select(func.count()).select_from(Machine).where(*_free(wish))) or 0)
     if wish.spread and wish.strict and free >= wish.count:
         return Refusal(
             "not-enough",

@@ -117,3 +117,16 @@ def test_stock_and_metrics_agree(people, stock, to_state) -> None:
     figures = people["reader"].call("GET", "/metrics").text
     labels = 'model="R640",rack="a01",resource_class="CUSTOM_PM_SMALL",room="icn1-a"'
     assert f'arbaro_machines{{is="held",{labels}}} 1.0' in figures
+
+
+@BOTH
+def test_many_who_want_spread_machines_at_once_all_get_them(service, stock) -> None:
+    """Whoever is overtaken in one rack looks into another: enough are free for all."""
+    stock({f"a{number:02}": 4 for number in range(12)})
+    wish = {"resource_class": CLASS, "count": 3, "spread": "rack"}
+    with client_of(service) as http, ThreadPoolExecutor(10) as pool:
+        alice = Person(http, "alice")
+        answers = list(pool.map(lambda _: alice.call("POST", "/v1/reservations", wish, status=201), range(10)))
+    given = [one["id"] for answer in answers for one in answer["machines"]]
+    assert len(given) == len(set(given)) == 30
+    assert all(set(racks_of(answer).values()) == {1} for answer in answers)
