@@ -31,8 +31,8 @@ PROBES = {
     "key-manager": ("barbican", "/v1/secrets?limit=1", "/v1/secrets/{id}"),
     "identity": ("keystone", "/v3/auth/projects", "/v3/projects/{id}"),
 }
-#: Keystone hands the rules out, but goes on where its own middleware has refused (seen up to Epoxy: fill_context in
-#: keystone/server/flask/request_processing/middleware/auth_context.py). That must be said, and can keep nobody out.
+#: Before 2023.2 (keystone 24) it hands the rules out, but goes on where its own middleware has refused
+#: (keystone/server/flask/request_processing/middleware/auth_context.py). That must be said, and can keep nobody out.
 _KNOWN_TO_LET_THROUGH = ("keystone",)
 _REFUSED = (401, 403)
 _NO_ANSWER = 0
@@ -67,7 +67,7 @@ class Verdict:
 
     @property
     def unguarded(self) -> bool:
-        """Say whether this is a service of which no release refuses."""
+        """Say whether this is a service that is known not to refuse."""
         return self.service in _KNOWN_TO_LET_THROUGH and not self.untried and self.write not in _REFUSED
 
 
