@@ -45,7 +45,7 @@ def _secrets(service: Service, task: Task) -> dict[str, str]:
         return {}
     wish = service.seal.open(task.sealed)
     keys = {f"key{number}": key for number, key in enumerate(wish["public_keys"])}
-    return keys | ({"password": wish["password"]} if wish["password"] else {})
+    return keys | ({"password_hash": wish["password_hash"]} if wish["password_hash"] else {})
 
 
 @router.post("/word", status_code=204)

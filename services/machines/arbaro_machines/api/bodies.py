@@ -225,12 +225,14 @@ class Rescue(Strict):
     """Who may log in to the rescue system, as root."""
 
     public_keys: Annotated[list[_plain(4096, 1)], Field(max_length=64)] = []  # type: ignore[valid-type]
-    password: _plain(255, 1) | None = None  # type: ignore[valid-type]
+    password: _plain(72, 1) | None = None  # type: ignore[valid-type]
 
     @model_validator(mode="after")
     def _somebody(self) -> "Rescue":
         if not self.public_keys and not self.password:
             raise ValueError("neither public_keys nor password: nobody could log in")
+        if self.password and len(self.password.encode()) > 72:
+            raise ValueError("password: bcrypt knows no more than 72 bytes")
         return self
 
 

@@ -4,6 +4,7 @@
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
+import bcrypt
 from fastapi import APIRouter, Security
 from fastapi.responses import JSONResponse
 from sqlalchemy.orm import Session
@@ -67,8 +68,10 @@ def unrescue(
 def rescue(
     service: Parts, caller: Member, ref: MachineRef, body: bodies.Rescue, if_match: IfMatch = None
 ) -> JSONResponse:
-    """Start the rescue system instead of the disk."""
-    return _move(service, caller, ref, "rescue", if_match, sealed=service.seal.close(body.model_dump()))
+    """Start the rescue system instead of the disk. Of the password only its hash goes any further."""
+    hashed = bcrypt.hashpw(body.password.encode(), bcrypt.gensalt()).decode() if body.password else None
+    sealed = service.seal.close({"public_keys": body.public_keys, "password_hash": hashed})
+    return _move(service, caller, ref, "rescue", if_match, sealed=sealed)
 
 
 @router.post("/power", status_code=202, response_model=answers.MachineOut)
