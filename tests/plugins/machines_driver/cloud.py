@@ -7,6 +7,7 @@ import pathlib
 import fixtures
 from arbaro_nova.machines import launcher
 from fake_api import FakeApi
+from neutron_ports import Neutron
 from nova import context as nova_context
 from nova import objects
 from nova.tests.functional import integrated_helpers
@@ -41,6 +42,15 @@ class Cloud(integrated_helpers._IntegratedTestBase):
     microversion = "2.90"
     machines = 2
 
+    def setUp(self):
+        self.useFixture(fixtures.MonkeyPatch("nova.tests.fixtures.NeutronFixture", Neutron))
+        super().setUp()
+
+    def __delattr__(self, name):
+        # Nova's harness forgets all that is set on a test when it ends; pytest then wants to take away what it set itself.
+        if name in self.__dict__:
+            super().__delattr__(name)
+
     def _setup_services(self):
         paste = pathlib.Path(self.useFixture(fixtures.TempDir()).path) / "paste.ini"
         paste.write_text(PASTE)
@@ -56,7 +66,7 @@ class Cloud(integrated_helpers._IntegratedTestBase):
         )  # fmt: skip
         super()._setup_services()
         self.flavor = self._create_flavor(
-            vcpu=1, memory_mb=512, disk=0, ephemeral=0,
+            vcpu=2, memory_mb=1024, disk=4, ephemeral=0,
             extra_spec={"resources:VCPU": "0", "resources:MEMORY_MB": "0", "resources:DISK_GB": "0",
                         "resources:CUSTOM_PM_SMALL": "1"},
         )  # fmt: skip
