@@ -56,7 +56,8 @@ def take_over(context, instance, me: str) -> None:
 
 def reopen(context, client: MachinesClient, inventory: Inventory, me: str, busy: Set[str]) -> None:
     """Take builds and rebuilds up again that nova called lost when it started, and tell the users of those that are lost."""
-    for instance in objects.InstanceList.get_by_filters(context, {"host": me, "vm_state": vm_states.ERROR}):
+    filters = {"host": me, "vm_state": vm_states.ERROR}
+    for instance in objects.InstanceList.get_by_filters(context, filters, expected_attrs=["fault"]):
         if instance.task_state is not None or instance.uuid in busy:
             continue
         machine = inventory.held_for(instance.uuid)
