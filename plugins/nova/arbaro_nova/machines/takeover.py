@@ -57,14 +57,14 @@ def take_over(context, instance, me: str) -> None:
 def reopen(context, client: MachinesClient, inventory: Inventory, me: str, busy: Set[str]) -> None:
     """Take builds and rebuilds up again that nova called lost when it started, and tell the users of those that are lost."""
     filters = {"host": me, "vm_state": vm_states.ERROR}
-    for instance in objects.InstanceList.get_by_filters(context, filters, expected_attrs=["fault"]):
+    for instance in objects.InstanceList.get_by_filters(context, filters):
         if instance.task_state is not None or instance.uuid in busy:
             continue
         machine = inventory.held_for(instance.uuid)
         with each_by_itself(instance):
             if was_interrupted(instance, machine):
                 reopen_one(instance)
-            elif instance.launched_at is None and instance.fault is None:
+            elif instance.launched_at is None and not is_explained(context, instance):
                 give_up(context, client, instance, machine)
 
 
@@ -73,6 +73,11 @@ def was_interrupted(instance, machine: Machine | None) -> bool:
     if machine is None or machine.deployed_at is None or machine.state not in ("deploying", "active"):
         return False
     return instance.launched_at is None or moment(machine.deployed_at) > timeutils.normalize_time(instance.launched_at)
+
+
+def is_explained(context, instance) -> bool:
+    """Whether its user is told why already."""
+    return objects.InstanceFault.get_latest_for_instance(context, instance.uuid) is not None
 
 
 def reopen_one(instance) -> None:
