@@ -84,7 +84,9 @@ class Cloud(integrated_helpers._IntegratedTestBase):
 
     def machine_of(self, server):
         """Return the fake's document of a server's machine."""
-        held = [m for m in self.api_of_machines.machines.values() if (m["holder"] or {}).get("server_id") == server["id"]]
+        held = [
+            m for m in self.api_of_machines.machines.values() if (m["holder"] or {}).get("server_id") == server["id"]
+        ]
         return held[0] if held else None
 
     def admin_context(self):

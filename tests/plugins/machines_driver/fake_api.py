@@ -28,7 +28,7 @@ MOVES = {
 
 def now():
     """Return the time as the API writes it."""
-    return datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 class Refusal(Exception):
@@ -137,7 +137,9 @@ class FakeApi:
                 return 200, self._page(query)
             if path == "/v1/stock":
                 free = sum(
-                    m["state"] == "available" and not m["maintenance"] and m["resource_class"] == query["resource_class"][0]
+                    m["state"] == "available"
+                    and not m["maintenance"]
+                    and m["resource_class"] == query["resource_class"][0]
                     for m in self.machines.values()
                 )
                 return 200, {"stock": [{"resource_class": query["resource_class"][0], "free": free}]}
@@ -191,7 +193,12 @@ class FakeApi:
         if machine["task"] or machine["state"] not in ("active", "rescued"):
             raise Refusal(409, "illegal-move", f"{machine['name']} is {machine['state']}.")
         power = "off" if target in ("off", "soft-off") else "on"
-        task = {"verb": "power", "until": time.monotonic() + self.task_seconds, "then": machine["state"], "power": power}
+        task = {
+            "verb": "power",
+            "until": time.monotonic() + self.task_seconds,
+            "then": machine["state"],
+            "power": power,
+        }
         self.change(machine, task=task, fault=None)
         return 202, machine
 
@@ -201,10 +208,10 @@ class FakeApi:
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
-            def do_GET(self):  # noqa: N802 - the library's name
+            def do_GET(self):
                 self._do("GET")
 
-            def do_POST(self):  # noqa: N802 - the library's name
+            def do_POST(self):
                 self._do("POST")
 
             def _do(self, method):
@@ -215,7 +222,9 @@ class FakeApi:
                     status, answer = api.answer(method, url.path, parse_qs(url.query), body)
                 except Refusal as refusal:
                     status = refusal.status
-                    answer = {"error": {"code": refusal.code, "message": refusal.message, "next_step": refusal.next_step}}
+                    answer = {
+                        "error": {"code": refusal.code, "message": refusal.message, "next_step": refusal.next_step}
+                    }
                 if api.lose_answers and method == "POST":
                     api.lose_answers -= 1
                     self.close_connection = True

@@ -19,7 +19,9 @@ class Neutron(nova_fixtures.NeutronFixture):
                 raise exceptions.Conflict(f"Unable to complete operation on port {port_id}, port is already bound")
             others = (p["mac_address"] for p in self._ports.values() if p is not port)
             if mac in others:
-                raise exceptions.MacAddressInUseClient(f"Unable to complete operation. The mac address {mac} is in use.")
+                raise exceptions.MacAddressInUseClient(
+                    f"Unable to complete operation. The mac address {mac} is in use."
+                )
         elif "mac_address" in change:
             change["mac_address"] = "fa:16:3e:00:00:01"
         if not change.get("binding:host_id", True):

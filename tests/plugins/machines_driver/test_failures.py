@@ -27,7 +27,9 @@ class Failures(Cloud):
         machine = self.machine_of(server)
         self.assertNotIn(machine["id"], (bad, also_bad))
         # And the ones that failed were given back, so that the service cleans and judges them.
-        self.assertEqual([server["id"]], [m["holder"]["server_id"] for m in self.api_of_machines.machines.values() if m["holder"]])
+        self.assertEqual(
+            [server["id"]], [m["holder"]["server_id"] for m in self.api_of_machines.machines.values() if m["holder"]]
+        )
 
     def test_no_other_machine_is_free_and_the_cause_is_told(self):
         machine = self.one_free()

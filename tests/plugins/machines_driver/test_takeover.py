@@ -40,7 +40,9 @@ class Restart(Cloud):
         self._run_periodics()
         server = self._wait_for_state_change(server, "ACTIVE")
         self.assertNotIn("fault", server)
-        self.assertEqual((machine["id"], 1), (self.machine_of(server)["id"], len(self.api_of_machines.deployments[machine["id"]])))
+        self.assertEqual(
+            (machine["id"], 1), (self.machine_of(server)["id"], len(self.api_of_machines.deployments[machine["id"]]))
+        )
         self._stop_server(server)
 
     def test_deployment_ended_in_the_meantime(self):
@@ -65,7 +67,7 @@ class Restart(Cloud):
         server, machine = self.interrupted("reserved")
         self.restart()
         fault = self._wait_for_state_change(server, "ERROR")["fault"]["message"]
-        self.assertIn("Delete the server and create it again.", fault)
+        self.assertIn("Delete the server, create it again.", fault)
         self.assertIsNone(machine["holder"])
         self._run_periodics()
         self._delete_server(server)

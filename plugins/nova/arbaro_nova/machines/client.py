@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The machines API, as far as the driver speaks it: the one place that knows its addresses.
 
-A lost answer costs nothing: keystoneauth sends a request again when the connection broke, and each verb here may be said
-twice. What was already done by the lost one is recognised by the machine's state.
+A lost answer costs nothing: keystoneauth sends a request again when the connection broke, and each verb here may be
+said twice. What was already done by the lost one is recognised by the machine's state.
 """
 
 from __future__ import annotations
@@ -55,7 +55,9 @@ class MachinesClient:
         body = {"project_id": project_id, "server_id": server_id}
         return self._verb(machine_id, "reserve", body, request_id)
 
-    def deploy(self, machine_id: str, server_id: str, body: Mapping[str, Any], request_id: str | None = None) -> Machine:
+    def deploy(
+        self, machine_id: str, server_id: str, body: Mapping[str, Any], request_id: str | None = None
+    ) -> Machine:
         """Have an image and a config drive written to it."""
         return self._verb_once(machine_id, "deploy", body, server_id, "deploying", request_id)
 

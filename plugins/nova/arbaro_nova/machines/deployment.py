@@ -19,7 +19,9 @@ LOG = logging.getLogger(__name__)
 def deploy(client: MachinesClient, settings, context, instance, machine, injected_files, admin_password, network_info):
     """Have the server's image and config drive written to its machine; return the machine when it runs."""
     if not instance.image_ref:
-        raise MachineFailed("A physical machine starts from its own disk: create the server from an image.", elsewhere=False)
+        raise MachineFailed(
+            "A physical machine starts from its disk: create the server from an image.", elsewhere=False
+        )
     vifs = list(network_info or ())
     ports.plug(context, machine, vifs)
     body = {
@@ -51,8 +53,9 @@ def stop_if_deleted(instance) -> None:
     """Stop when the user wants the server no longer: its deletion waits for us."""
     instance.refresh()
     if instance.task_state == task_states.DELETING:
-        states = {"task_state": [task_states.DELETING]}
-        raise exception.UnexpectedDeletingTaskStateError(instance_uuid=instance.uuid, expected={"task_state": []}, actual=states)
+        raise exception.UnexpectedDeletingTaskStateError(
+            instance_uuid=instance.uuid, expected={"task_state": []}, actual={"task_state": [task_states.DELETING]}
+        )
 
 
 def build_error(client: MachinesClient, instance, machine: Machine | None, error: ApiError) -> exception.NovaException:

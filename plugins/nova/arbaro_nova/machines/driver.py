@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""nova.conf: `compute_driver = arbaro_machines.MachineDriver`. Nova's questions and orders, in the machines API's words.
+"""`compute_driver = arbaro_machines.MachineDriver`: nova's questions and orders, in the machines API's words.
 
 A machine is a node, named by its id; one resource provider with one unit of its class. Several nova-computes share the
 machines: each serves those that the ring gives it, and those that its own servers are on.
@@ -19,18 +19,18 @@ from nova.objects import fields
 from nova.virt import driver, hardware
 from oslo_log import log as logging
 
-from arbaro_nova.machines import deployment, options, peers, ports, takeover
+from arbaro_nova.machines import deployment, options, ports
 from arbaro_nova.machines.client import MachinesClient
 from arbaro_nova.machines.errors import ApiError
 from arbaro_nova.machines.inventory import Inventory
 from arbaro_nova.machines.machine import Machine
-from arbaro_nova.machines.ring import Ring
+from arbaro_nova.machines.takeover import POWER
+from arbaro_nova.machines.view import HYPERVISOR_TYPE, View
 from arbaro_nova.machines.waiting import wait_for_task
 
 LOG = logging.getLogger(__name__)
 CONF = nova.conf.CONF
 options.register(CONF)
-HYPERVISOR_TYPE = "arbaro-machines"
 #: Seconds within which the last look answers even a question that wants no old answer: a start asks for each server.
 FRESH = 10
 
@@ -51,13 +51,9 @@ class MachineDriver(driver.ComputeDriver):
         """Remember nothing: all there is to know is in the API and in nova's database."""
         super().__init__(virtapi)
         self._settings = CONF[options.SECTION]
-        self._client = client
-        self._inventory: Inventory | None = None
         self._host = CONF.host
-        self._ring = Ring([self._host])
-        self._mine: set[str] = set()
-        self._busy: set[str] = set()
-        self._started = False
+        self._client = client
+        self._view: View | None = None
 
     @property
     def client(self) -> MachinesClient:
@@ -67,11 +63,16 @@ class MachineDriver(driver.ComputeDriver):
         return self._client
 
     @property
+    def view(self) -> View:
+        """What we know."""
+        if self._view is None:
+            self._view = View(self.client, self._settings, self._host)
+        return self._view
+
+    @property
     def inventory(self) -> Inventory:
         """All machines as last seen."""
-        if self._inventory is None:
-            self._inventory = Inventory(self.client, self._settings.relist_interval)
-        return self._inventory
+        return self.view.inventory
 
     # What there is.
 
@@ -80,40 +81,16 @@ class MachineDriver(driver.ComputeDriver):
         self._host = host
 
     def get_available_nodes(self, refresh=False):
-        """Look at all machines once, then at what was left undone; return the ids of those that this nova-compute serves."""
-        self._look()
-        return [m.id for m in self.inventory if m.resource_class and self._serves(m)]
+        """Look at all machines, and at what was left undone; return the ids of those that this nova-compute serves."""
+        with reported_as_not_ready():
+            self.view.look()
+        return [machine.id for machine in self.view.served()]
 
     def node_is_available(self, nodename):
         """Whether a node is a machine at all; whose it is does not matter here."""
-        with reported_as_not_ready():
-            return bool(self.inventory.get(nodename)) if self.inventory else nodename in self.get_available_nodes()
-
-    def _look(self):
-        context = nova_context.get_admin_context()
-        with reported_as_not_ready():
-            self.inventory.refresh()
-        # After the machines: a server that came in between has its machine in our view or not at all.
-        seen = peers.look(context, self._host, HYPERVISOR_TYPE, self._settings.takeover_after)
-        if self._ring.hosts != seen.live:
-            LOG.info("Sharing the machines among %s", ", ".join(sorted(seen.live)))
-            self._ring = Ring(seen.live)
-        self._take_up(context, seen.dead)
-        self._mine = set(objects.InstanceList.get_uuids_by_host(context, self._host))
-
-    def _take_up(self, context, dead):
-        """Go on with what others left undone: not with the first look, for nova itself is then about to judge its builds."""
-        if self._started:
-            takeover.adopt(context, dead, self._ring, self._host)
-            takeover.reopen(context, self.client, self.inventory, self._host, self._busy)
-            takeover.go_on(context, self.client, self.inventory, self._host, self._busy)
-        self._started = True
-
-    def _serves(self, machine: Machine) -> bool:
-        """Whether this machine is ours: our server's, or nobody's and ours by the ring."""
-        if machine.server_id is not None:
-            return machine.server_id in self._mine
-        return self._ring.owner(machine.id) == self._host
+        with contextlib.suppress(ApiError):
+            return bool(self.inventory.get(nodename))
+        return False
 
     def get_available_resource(self, nodename):
         """Describe a node. What it is made of counts for nothing: it is given out whole, by its class."""
@@ -133,12 +110,13 @@ class MachineDriver(driver.ComputeDriver):
         }
 
     def update_provider_tree(self, provider_tree, nodename, allocations=None):
-        """One unit of the machine's class; reserved unless the machine is free, so that placement offers free ones only."""
+        """One unit of the machine's class; reserved unless the machine is free: placement then offers free ones only."""
         machine = self._machine(nodename)
         if not machine.resource_class:
             raise exception.NoResourceClass(node=nodename)
         unit = {"total": 1, "min_unit": 1, "max_unit": 1, "step_size": 1, "allocation_ratio": 1.0}
-        provider_tree.update_inventory(nodename, {machine.resource_class: {**unit, "reserved": 0 if machine.free else 1}})
+        unit["reserved"] = 0 if machine.free else 1
+        provider_tree.update_inventory(nodename, {machine.resource_class: unit})
 
     def _machine(self, nodename) -> Machine:
         with reported_as_not_ready():
@@ -147,13 +125,10 @@ class MachineDriver(driver.ComputeDriver):
             return self.inventory.get(nodename)
 
     def list_instance_uuids(self):
-        """List the servers of our machines. A deleted one among them is nova's to clean up, whoever was its host."""
+        """List the servers that we answer for. A deleted one among them is nova's to clean up, whoever was its host."""
         with reported_as_not_ready():
             self.inventory.refresh()
-        return [m.server_id for m in self.inventory if m.server_id and self._responsible(m)]
-
-    def _responsible(self, machine: Machine) -> bool:
-        return machine.server_id in self._mine or self._ring.owner(machine.id) == self._host
+        return self.view.servers_to_answer_for()
 
     def list_instances(self):
         """List the same by name."""
@@ -162,7 +137,7 @@ class MachineDriver(driver.ComputeDriver):
 
     def get_num_instances(self):
         """Count our own servers that have a machine."""
-        return sum(1 for m in self.inventory if m.server_id in self._mine)
+        return len(self.view.own_servers())
 
     def instance_exists(self, instance):
         """Whether a server has a machine."""
@@ -177,7 +152,7 @@ class MachineDriver(driver.ComputeDriver):
         machine = self.inventory.held_for(instance.uuid) if fresh else None
         with reported_as_not_ready():
             machine = machine or self._held(instance)
-        return hardware.InstanceInfo(state=takeover.POWER.get(machine.power, power_state.NOSTATE))
+        return hardware.InstanceInfo(state=POWER.get(machine.power, power_state.NOSTATE))
 
     def get_host_ip_addr(self):
         """Return this nova-compute's address; no server is on it."""
@@ -288,7 +263,7 @@ class MachineDriver(driver.ComputeDriver):
 
     def network_binding_host_id(self, context, instance):
         """No agent of any host plugs the machine in, so the port is bound to none."""
-        return None
+        return None  # noqa: RET501 - a value that nova uses
 
     def plug_vifs(self, instance, network_info):
         """A machine's interfaces are plugged in by people."""
@@ -299,11 +274,11 @@ class MachineDriver(driver.ComputeDriver):
     @contextlib.contextmanager
     def _working_on(self, instance):
         """Note that this process waits for the server's machine; else the periodic look would."""
-        self._busy.add(instance.uuid)
+        self.view.busy.add(instance.uuid)
         try:
             yield
         finally:
-            self._busy.discard(instance.uuid)
+            self.view.busy.discard(instance.uuid)
 
 
 @contextlib.contextmanager

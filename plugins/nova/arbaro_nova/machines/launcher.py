@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`nova-compute-machines`: nova's own nova-compute, in which `compute_driver = arbaro_machines.MachineDriver` is found.
+"""Nova's own nova-compute, in which `compute_driver = arbaro_machines.MachineDriver` is found.
 
-Nova looks for drivers in its package `nova.virt` only. This puts ours there for the one process, and no file of nova's is
-touched: an upgrade of nova cannot lose it.
+Nova looks for drivers in its package `nova.virt` only. This puts ours there for the one process, and no file of nova's
+is touched: an upgrade of nova cannot lose it. `python3 -m arbaro_nova.machines.launcher` takes nova-compute's options.
 """
 
 import sys

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Options of the driver, section [machines] of nova.conf: where the machines API is, who we are there, how long we wait."""
+"""Section [machines] of nova.conf: where the machines API is, who we are there, how long we wait."""
 
 from keystoneauth1 import loading
 from oslo_config import cfg
@@ -7,7 +7,7 @@ from oslo_config import cfg
 SECTION = "machines"
 
 OPTIONS = [
-    cfg.FloatOpt("poll_interval", default=2.0, min=0.01, help="Seconds between two looks at a machine that is waited for."),
+    cfg.FloatOpt("poll_interval", default=2.0, min=0.01, help="Seconds between two looks at a machine in work."),
     cfg.IntOpt(
         "deploy_timeout",
         default=3900,

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Neutron's ports and a machine's interfaces: the port takes the interface's address, for the interface cannot take the port's.
+"""Neutron's ports and a machine's interfaces: a port takes the interface's address, since it does not go the other way.
 
-A port is not bound to a host: no agent plugs a physical machine in. It stands in its network for what neutron's DHCP and
-the config drive say to the machine.
+A port is not bound to a host: no agent plugs a physical machine in. It stands in its network for what neutron's DHCP
+and the config drive say to the machine.
 """
 
 from __future__ import annotations
@@ -21,12 +21,10 @@ LOG = logging.getLogger(__name__)
 
 
 def plug(context, machine: Machine, vifs: list) -> None:
-    """Give each port the address of one interface; the first port that of the interface which the machine boots from."""
+    """Give each port the address of one interface; the first port that of the one which the machine boots from."""
     if len(vifs) > len(machine.macs):
-        raise MachineFailed(
-            told(f"{machine.name} has {len(machine.macs)} interfaces, {len(vifs)} are asked for", "Ask for fewer networks."),
-            elsewhere=False,
-        )
+        cause = f"{machine.name} has {len(machine.macs)} interfaces, {len(vifs)} are asked for"
+        raise MachineFailed(told(cause, "Ask for fewer networks."), elsewhere=False)
     client = neutron.get_client(context, admin=True)
     for vif, mac in zip(vifs, machine.macs):
         if vif["address"] != mac:

@@ -2,8 +2,9 @@
 """Finish what another process began: this nova-compute before its restart, or another one that died.
 
 What was going on is read from nova's and the API's own records, so it does not matter how often anybody is killed.
-Nova itself finishes deletions and power changes after a restart, but calls a build lost (`_init_instance` sets ERROR). It is
-not: the API goes on. Such a server goes back to BUILD, is looked at with each periodic look, and becomes ACTIVE or ERROR.
+Nova itself finishes deletions and power changes after a restart, but calls a build lost (`_init_instance` sets ERROR).
+It is not: the API goes on. Such a server goes back to BUILD, each periodic look looks at it, and it becomes ACTIVE or
+ERROR.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from oslo_log import log as logging
 from oslo_utils import timeutils
 
 from arbaro_nova.machines.client import MachinesClient
-from arbaro_nova.machines.errors import ApiError, MachineFailed, failure
+from arbaro_nova.machines.errors import ApiError, MachineFailed, failure, told
 from arbaro_nova.machines.inventory import Inventory
 from arbaro_nova.machines.machine import Machine
 from arbaro_nova.machines.ring import Ring
@@ -55,7 +56,7 @@ def take_over(context, instance, me: str) -> None:
 
 
 def reopen(context, client: MachinesClient, inventory: Inventory, me: str, busy: Set[str]) -> None:
-    """Take builds and rebuilds up again that nova called lost when it started, and tell the users of those that are lost."""
+    """Take builds and rebuilds up again that nova called lost when it started; tell the users of those that are lost."""
     filters = {"host": me, "vm_state": vm_states.ERROR}
     for instance in objects.InstanceList.get_by_filters(context, filters):
         if instance.task_state is not None or instance.uuid in busy:
@@ -114,11 +115,13 @@ def settle(context, client: MachinesClient, instance, machine: Machine | None) -
 
 
 def give_up(context, client: MachinesClient, instance, machine: Machine | None) -> None:
-    """Set a server to ERROR with the cause. A new server's machine goes back; a rebuilt one keeps it, to be rebuilt again."""
+    """Set a server to ERROR with the cause. A new server's machine goes back; a rebuilt one's stays, for another try."""
     if machine is not None and machine.state == "deploy-failed":
         error = failure(machine.name, machine.fault, "deployment")
     else:
-        error = MachineFailed("nova-compute was stopped before it wrote to a machine. Delete the server and create it again.")
+        error = MachineFailed(
+            told("nova-compute was stopped before it wrote to a machine", "Delete the server, create it again.")
+        )
     began = instance.task_state
     instance.vm_state, instance.task_state = vm_states.ERROR, None
     instance.save(expected_task_state=[began])
@@ -130,7 +133,7 @@ def give_up(context, client: MachinesClient, instance, machine: Machine | None) 
 
 @contextlib.contextmanager
 def each_by_itself(instance):
-    """Let one server's trouble be no other's: its user changed it, or the API refused. The next look comes in a minute."""
+    """Let one server's trouble be no other's: its user changed it, or the API refused. The next look comes soon."""
     try:
         yield
     except (exception.InstanceNotFound, exception.InstanceUpdateConflict, ApiError) as error:

@@ -35,7 +35,8 @@ def wait_for_task(
             return judged(machine, doing, wanted, held_by)
         if time.monotonic() > deadline:
             last = silence or f"{machine.name} is {machine.state}, {machine.task} is going on"
-            raise MachineFailed(told(f"{doing} not done after {timeout:.0f} s: {last}", f"openstack machine show {machine.id}"))
+            cause = f"{doing} not done after {timeout:.0f} s: {last}"
+            raise MachineFailed(told(cause, f"openstack machine show {machine.name}"))
         time.sleep(interval)
         look()
         try:
@@ -48,7 +49,8 @@ def wait_for_task(
 def judged(machine: Machine, doing: str, wanted: str | None, held_by: str | None) -> Machine:
     """Return the machine if all went well."""
     if machine.server_id != held_by:
-        raise MachineFailed(told(f"{machine.name} was taken from this server, it is {machine.state}", "Create the server again."))
+        cause = f"{machine.name} was taken from this server, it is {machine.state}"
+        raise MachineFailed(told(cause, "Create the server again."))
     if machine.fault or (wanted and machine.state != wanted):
         raise failure(machine.name, machine.fault, doing)
     return machine
