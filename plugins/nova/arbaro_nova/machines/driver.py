@@ -110,7 +110,7 @@ class MachineDriver(driver.ComputeDriver):
         }
 
     def update_provider_tree(self, provider_tree, nodename, allocations=None):
-        """One unit of the machine's class; reserved unless the machine is free: placement then offers free ones only."""
+        """One unit of the machine's class; reserved unless the machine is free: placement offers no other."""
         machine = self._machine(nodename)
         if not machine.resource_class:
             raise exception.NoResourceClass(node=nodename)

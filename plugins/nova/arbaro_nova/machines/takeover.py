@@ -56,7 +56,7 @@ def take_over(context, instance, me: str) -> None:
 
 
 def reopen(context, client: MachinesClient, inventory: Inventory, me: str, busy: Set[str]) -> None:
-    """Take builds and rebuilds up again that nova called lost when it started; tell the users of those that are lost."""
+    """Take builds and rebuilds up again that nova called lost when it started; tell who has lost one."""
     filters = {"host": me, "vm_state": vm_states.ERROR}
     for instance in objects.InstanceList.get_by_filters(context, filters):
         if instance.task_state is not None or instance.uuid in busy:
@@ -115,7 +115,7 @@ def settle(context, client: MachinesClient, instance, machine: Machine | None) -
 
 
 def give_up(context, client: MachinesClient, instance, machine: Machine | None) -> None:
-    """Set a server to ERROR with the cause. A new server's machine goes back; a rebuilt one's stays, for another try."""
+    """Set a server to ERROR with the cause. A new server's machine goes back; a rebuilt one keeps it."""
     if machine is not None and machine.state == "deploy-failed":
         error = failure(machine.name, machine.fault, "deployment")
     else:
