@@ -29,9 +29,10 @@ unit: dev  ## unit tests: seconds, no root, no network
 envs: dev  ## environments in real bash, zsh and fish, on fake clouds (apt-get install zsh fish)
 	$(PYTEST) tests/envs
 
-plugins:  ## plug-ins inside Debian's real neutron, with real taps and rules (root, for what it installs and for namespaces)
+plugins: dev  ## plug-ins inside real neutron and nova (root, for what it installs and for namespaces)
 	tests/plugins/install
 	/usr/bin/python3 -m pytest tests/plugins/l2isolate
+	tests/plugins/nova/run
 
 live: dev  ## live tests: a real cloud, made by our own command (root; KEEP=1 keeps it)
 	$(PYTEST) tests/live -m 'not soak' $(if $(KEEP),--keep)
@@ -45,7 +46,10 @@ bench: dev  ## the benchmarks' tables
 	$(PYTHON) benchmarks/up.py
 	$(PYTHON) benchmarks/env.py
 
-wheel: dev  ## the installable package, in dist/
-	.venv/bin/pip wheel --quiet --no-deps --wheel-dir dist .
+wheel: dev  ## the installable packages, in dist/: the tool, and the plug-ins for any other cloud
+	.venv/bin/pip wheel --quiet --no-deps --wheel-dir dist . ./plugins/nova ./plugins/l2isolate
 
-.PHONY: help dev fmt lint unit envs plugins live test soak bench wheel
+deb: wheel  ## the plug-in for any other nova on Debian, in dist/
+	plugins/deb dist/arbaro_nova-*.whl dist python3-nova
+
+.PHONY: help dev fmt lint unit envs plugins live test soak bench wheel deb

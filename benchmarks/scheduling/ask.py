@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Ask the real nova-scheduler over RPC for places, the way nova-conductor does. Runs on the controller, as the user nova.
+"""Ask the real nova-scheduler over RPC for places, as nova-conductor does. Runs on the controller, as the user nova.
 
-Reads a JSON list of hints (null for a request without one) and writes a JSON list of answers: seconds, the host that was
-chosen, and the reason if there was none.
+Reads a JSON list of hints (null for a request without one) and writes a JSON list of answers: seconds, the host that
+was chosen, and the reason if there was none.
 """
 
 import json
@@ -39,7 +39,9 @@ def ask(client, ctxt, hint):
     spec, host, reason = request(ctxt, hint), None, ""
     began = time.perf_counter()
     try:
-        places = client.select_destinations(ctxt, spec, [spec.instance_uuid], return_objects=True, return_alternates=True)
+        places = client.select_destinations(
+            ctxt, spec, [spec.instance_uuid], return_objects=True, return_alternates=True
+        )
         host = places[0][0].service_host
     except exception.NoValidHost as error:
         reason = error.format_message()

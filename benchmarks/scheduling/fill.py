@@ -4,8 +4,8 @@
     fill.py 10000 200     10,000 copies of the first real compute, in 200 aggregates
     fill.py               take them and all that was claimed on them away
 
-Each is what nova-compute, nova-api and nova-manage would have written: a service, a compute node, a host mapping, a resource
-provider with inventories and traits, an aggregate in nova and the same one in placement.
+Each is what nova-compute, nova-api and nova-manage would have written: a service, a compute node, a host mapping, a
+resource provider with inventories and traits, an aggregate in nova and the same one in placement.
 """
 
 import configparser
@@ -92,7 +92,9 @@ class Tables:
         """What is true of our rows only."""
         return self[name].c[column].like(f"{PREFIX}%")
 
-    def remove_under(self, name: str, column: str, parent: str, key: str, condition: sa.sql.ColumnElement[bool]) -> None:
+    def remove_under(
+        self, name: str, column: str, parent: str, key: str, condition: sa.sql.ColumnElement[bool]
+    ) -> None:
         """Delete the rows that belong to some of another table."""
         keys = sa.select(self[parent].c[key]).where(condition)
         self.remove(name, self[name].c[column].in_(keys))
@@ -112,7 +114,7 @@ def copy(row: Mapping[str, Any], **changes: Any) -> Row:
 
 def fill(databases: Databases, crowd: Crowd) -> None:
     """Make the computes and their aggregates."""
-    now = datetime.datetime.now(datetime.timezone.utc).replace(tzinfo=None)
+    now = datetime.datetime.now(datetime.UTC).replace(tzinfo=None)
     with databases.tables() as (cell, api, placement):
         node = first_real_compute(cell)
         fill_cell(cell, node, crowd, now)

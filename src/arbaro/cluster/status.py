@@ -12,6 +12,7 @@ from typing import Any
 from arbaro import shell
 from arbaro.checks import Finding
 from arbaro.cluster.access import REGION, auth_url
+from arbaro.cluster.aggregates import Aggregate, drifts, look_at_aggregates
 from arbaro.cluster.identity import Keeper
 from arbaro.cluster.providers import HostState, Provider
 from arbaro.cluster.spec import CloudSpec
@@ -55,6 +56,7 @@ class Evidence:
     wanted_services: Sequence[tuple[str, str]] = ()
     #: Why OpenStack does not say what reports, although its APIs answer.
     refusal: str = ""
+    aggregates: Sequence[Aggregate] = ()
 
 
 def collect(spec: CloudSpec, provider: Provider, keeper: Keeper) -> Evidence:
@@ -67,13 +69,13 @@ def collect(spec: CloudSpec, provider: Provider, keeper: Keeper) -> Evidence:
         apis = dict(zip(APIS, threads.map(lambda port: api_state(spec, port), APIS.values()), strict=True))
         found = [unit for host_units in units for unit in host_units]
     wanted = [host.name for host in spec.hosts]
-    if not {"keystone", "nova", "neutron"} <= {name for name, state in apis.items() if state == "up"}:
+    if not {"keystone", "nova", "neutron", "placement"} <= {name for name, state in apis.items() if state == "up"}:
         return Evidence(spec.name, states, wanted, found, apis)
     try:
-        services = heartbeats(spec, keeper)
+        services, groups = heartbeats(spec, keeper), aggregates_of(spec, keeper)
     except ArbaroError as error:
         return Evidence(spec.name, states, wanted, found, apis, refusal=error.why or error.what)
-    return Evidence(spec.name, states, wanted, found, apis, services, wanted_services(spec))
+    return Evidence(spec.name, states, wanted, found, apis, services, wanted_services(spec), aggregates=groups)
 
 
 def api_state(spec: CloudSpec, port: int) -> str:
@@ -97,6 +99,12 @@ def heartbeats(spec: CloudSpec, keeper: Keeper) -> list[Service]:
         known = connection.compute.hypervisors()
         hypervisors = [Service("hypervisor", h.name, _up(h.state == "up")) for h in known]
     return [*services, *agents, *hypervisors]
+
+
+def aggregates_of(spec: CloudSpec, keeper: Keeper) -> list[Aggregate]:
+    """Ask nova and placement which aggregates there are."""
+    with cloud_errors(f"arbaro status {spec.name}"):
+        return look_at_aggregates(connect(auth_url(spec), keeper.identity()["keystone_admin_password"], region=REGION))
 
 
 def is_reachable(spec: CloudSpec, keeper: Keeper) -> bool:
@@ -189,7 +197,19 @@ def service_does_not_report(evidence: Evidence) -> Iterator[Finding]:
             yield Finding(host, f"{name} is {state}", run=f"arbaro logs {evidence.name} {host}")
 
 
-CHECKS = (host_is_down, unit_is_down, api_does_not_answer, openstack_refuses, service_does_not_report)
+def aggregate_drifts(evidence: Evidence) -> Iterator[Finding]:
+    """Find aggregates that placement sees otherwise than nova does."""
+    yield from drifts(evidence.name, evidence.aggregates)
+
+
+CHECKS = (
+    host_is_down,
+    unit_is_down,
+    api_does_not_answer,
+    openstack_refuses,
+    service_does_not_report,
+    aggregate_drifts,
+)
 
 
 def findings(evidence: Evidence) -> list[Finding]:

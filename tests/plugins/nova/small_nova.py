@@ -79,7 +79,11 @@ class Nova:
     def make_compute(self, name, database):
         """Make what a starting nova-compute, and an operator's `nova-manage cell_v2`, would have made."""
         cell = objects.CellMapping(
-            self.context, uuid=uuids.generate_uuid(), name="cell1", transport_url="fake://", database_connection=database
+            self.context,
+            uuid=uuids.generate_uuid(),
+            name="cell1",
+            transport_url="fake://",
+            database_connection=database,
         )
         cell.create()
         objects.HostMapping(self.context, host=name, cell_mapping=cell).create()

@@ -86,7 +86,9 @@ def test_a_host_that_placement_alone_counts_among_the_aggregate_is_refused_with_
     place.leave(aggregate, goes, tell_placement=False)
     caplog.set_level(logging.INFO, filters.__name__)
     assert place.ask(aggregate.id) == stays
-    assert f"{goes} is refused: hint aggregate_id asks for {aggregate.id}, and the host's aggregates are " in caplog.text
+    assert (
+        f"{goes} is refused: hint aggregate_id asks for {aggregate.id}, and the host's aggregates are " in caplog.text
+    )
 
 
 def test_a_host_that_an_operator_names_must_be_in_the_aggregate(place):
@@ -117,10 +119,15 @@ def test_an_availability_zone_and_a_hint_must_both_be_met(place):
 
 def test_a_server_group_and_a_hint_must_both_be_met(place):
     aggregate = place.make_aggregate(3)
-    group = objects.InstanceGroup(uuid=aggregate.uuid, policy="affinity", policies=["affinity"], hosts=aggregate.hosts[2:])
+    group = objects.InstanceGroup(
+        uuid=aggregate.uuid, policy="affinity", policies=["affinity"], hosts=aggregate.hosts[2:]
+    )
     assert place.ask(aggregate.id, instance_group=group) == aggregate.hosts[2]
     group.hosts = place.make_aggregate(1).hosts
-    assert place.ask(aggregate.id, instance_group=group) == "No valid host was found. There are not enough hosts available."
+    assert (
+        place.ask(aggregate.id, instance_group=group)
+        == "No valid host was found. There are not enough hosts available."
+    )
 
 
 def test_a_request_without_a_hint_is_not_touched_and_pays_microseconds(place):
@@ -130,7 +137,9 @@ def test_a_request_without_a_hint_is_not_touched_and_pays_microseconds(place):
     assert utils.resources_from_request_spec(place.user(), spec, place.scheduler_hosts)._limit == 10
     hint_filter = filters.AggregateHintFilter()
     assert hint_filter.filter_all(hosts, spec) is hosts
-    once = timeit.timeit(lambda: (require_hinted_aggregates(None, spec), hint_filter.filter_all(hosts, spec)), number=1000)
+    once = timeit.timeit(
+        lambda: (require_hinted_aggregates(None, spec), hint_filter.filter_all(hosts, spec)), number=1000
+    )
     assert once / 1000 < 0.001
 
 
@@ -144,7 +153,7 @@ def test_where_the_filter_is_not_enabled_nothing_of_it_is_there(monkeypatch):
     assert request_filter.ALL_REQUEST_FILTERS == []
     host_manager.HostManager()
     host_manager.HostManager()
-    assert request_filter.ALL_REQUEST_FILTERS == [require_hinted_aggregates]
+    assert [require_hinted_aggregates] == request_filter.ALL_REQUEST_FILTERS
 
 
 @pytest.fixture(autouse=True)

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """A whole cloud yields no finding; each thing that is wrong yields one that says what to type."""
 
+from dataclasses import replace
 from ipaddress import IPv4Network
 
 import pytest
 
 from arbaro.cluster import status
+from arbaro.cluster.aggregates import Aggregate
 from arbaro.cluster.identity import Keeper
 from arbaro.cluster.providers import HostState
 from arbaro.cluster.spec import CloudSpec
@@ -48,6 +50,20 @@ def test_everything_that_is_wrong_is_named() -> None:
         "nova-compute is down | arbaro logs lab compute1",
         "x is not reporting yet | arbaro logs lab compute1",
     ]
+
+
+def test_an_aggregate_that_placement_sees_otherwise_is_named_with_what_mends_it() -> None:
+    same = Aggregate("1", "same", frozenset({"compute1"}), frozenset({"compute1"}))
+    drifted = Aggregate("2", "racks", frozenset({"compute1"}), frozenset({"compute2"}))
+    assert findings(replace(WHOLE, aggregates=[same])) == []
+    missing, extra = findings(replace(WHOLE, aggregates=[same, drifted]))
+    assert str(missing) == (
+        "aggregate 2 (racks): placement does not know that compute1 belongs to it"
+        " (servers that ask for it are refused there)"
+    )
+    assert missing.run == "arbaro ssh lab controller -- runuser -u nova -- nova-manage placement sync_aggregates"
+    assert extra.saw == "placement still counts compute2 in, nova does not"
+    assert extra.run.endswith("aggregate remove host 2 compute2")
 
 
 def test_systemds_answer_is_read() -> None:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The request filter: what the hint names goes into the query to placement, or the request ends with the reason.
 
-Placement hands out at most max_placement_results candidates, in an order that never changes. A filter alone would refuse
-for ever when the aggregate's hosts are beyond them.
+Placement hands out at most max_placement_results candidates, and to requests of one flavor always the same ones, until
+it is restarted. A filter alone would refuse for ever when the aggregate's hosts are not among them.
 """
 
 from nova import exception, objects
