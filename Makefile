@@ -33,6 +33,7 @@ plugins: dev  ## plug-ins inside real neutron and nova (root, for what it instal
 	tests/plugins/install
 	/usr/bin/python3 -m pytest tests/plugins/l2isolate
 	tests/plugins/nova/run
+	/usr/bin/python3 -m pytest tests/plugins/machines_driver
 
 live: dev  ## live tests: a real cloud, made by our own command (root; KEEP=1 keeps it)
 	$(PYTEST) tests/live -m 'not soak' $(if $(KEEP),--keep)
