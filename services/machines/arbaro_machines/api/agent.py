@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the deploy ramdisk and the firmware ask for. No keystone: a token that is made for one task and dies with it."""
+
+from collections.abc import Iterator
+from pathlib import Path as File
+from typing import Annotated
+
+from fastapi import APIRouter, Body, Header, Query
+from fastapi.responses import FileResponse, PlainTextResponse, Response, StreamingResponse
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from arbaro_machines import bootmedia, configdrive
+from arbaro_machines.api.context import Parts, Service
+from arbaro_machines.database.models import Interface, Machine, Task, now
+from arbaro_machines.errors import Refusal
+
+router = APIRouter(prefix="/v1/agent", include_in_schema=False)
+
+Token = Annotated[str, Header(max_length=200)]
+CHUNK = 2**20
+
+
+def _task(session: Session, service: Service, token: str) -> tuple[Task, Machine]:
+    task_id = service.seal.task_of(token)
+    task = task_id and session.get(Task, task_id)
+    if not task:
+        raise Refusal("no-token", "This token is of no task that is going on.")
+    return task, session.get_one(Machine, task.machine_id)
+
+
+@router.get("/plan")
+def plan(service: Parts, x_machine_token: Token) -> PlainTextResponse:
+    """What the ramdisk has to do, one key=value a line."""
+    with service.store.reading() as session:
+        task, _ = _task(session, service, x_machine_token)
+        lines = {"verb": task.verb, **task.notes.get("plan", {}), **_secrets(service, task)}
+    return PlainTextResponse("".join(f"{name}={value}\n" for name, value in lines.items()))
+
+
+def _secrets(service: Service, task: Task) -> dict[str, str]:
+    if task.verb != "rescue" or not task.sealed:
+        return {}
+    wish = service.seal.open(task.sealed)
+    keys = {f"key{number}": key for number, key in enumerate(wish["public_keys"])}
+    return keys | ({"password": wish["password"]} if wish["password"] else {})
+
+
+@router.post("/word", status_code=204)
+def word(service: Parts, x_machine_token: Token, body: Annotated[bytes, Body(max_length=4096)]) -> Response:
+    """Hear the ramdisk: lines key=value, of them `phase`, perhaps `done` and `total` in bytes, `code` and `cause`."""
+    said = dict(line.partition("=")[::2] for line in body.decode(errors="replace").splitlines() if "=" in line)
+
+    def do(session: Session) -> None:
+        task, _ = _task(session, service, x_machine_token)
+        if said.get("done", "").isdigit() and said.get("total", "").isdigit():
+            progress = {"done": int(said["done"]), "total": int(said["total"])}
+        else:
+            progress = task.word.get("progress")
+        heard = task.word | said | {"at": now().isoformat(), "progress": progress}
+        # Only the word and the alarm clock: the lease is the worker's business.
+        session.execute(update(Task).where(Task.id == task.id).values(word=heard, wake_at=now()))
+
+    service.store.write(do)
+    return Response(status_code=204)
+
+
+@router.get("/config-drive")
+def config_drive(service: Parts, x_machine_token: Token) -> Response:
+    """The config drive as an ISO image."""
+    with service.store.reading() as session:
+        task, machine = _task(session, service, x_machine_token)
+        files = service.seal.open(task.sealed) if task.sealed else {}
+    wanted = configdrive.wanted_files(files, task.request["network"], machine.id, machine.name)
+    return Response(configdrive.make_iso(wanted), media_type="application/octet-stream")
+
+
+@router.get("/image")
+def image(service: Parts, x_machine_token: Token) -> Response:
+    """The image as the cache of this host has it."""
+    with service.store.reading() as session:
+        task, _ = _task(session, service, x_machine_token)
+    path = service.settings.image_cache / task.notes.get("image_file", "none")
+    if not path.is_file():
+        raise Refusal("not-found", "This host has not fetched the image.")
+    return FileResponse(path, media_type="application/octet-stream")
+
+
+@router.get("/boot.ipxe")
+def ipxe(service: Parts, mac: Annotated[str, Query(max_length=17)]) -> PlainTextResponse:
+    """iPXE's script for the machine with this MAC: the ramdisk if a task waits for it, else go on with the disk."""
+
+    def do(session: Session) -> str:
+        mine = select(Task).join(Interface, Interface.machine_id == Task.machine_id).where(Interface.mac == mac.lower())
+        task = session.scalar(mine)
+        if task is None or not task.notes.get("boots"):
+            return bootmedia.IPXE_FROM_DISK
+        session.execute(update(Task).where(Task.id == task.id).values(word=task.word | {"fetched": now().isoformat()}))
+        return bootmedia.ipxe_script(service.settings.public_url, service.seal.token(task.id))
+
+    return PlainTextResponse(service.store.write(do))
+
+
+@router.get("/files/{name}")
+def ramdisk_file(service: Parts, name: str) -> Response:
+    """Kernel and ramdisk, which are no secret."""
+    if name not in ("vmlinuz", "initrd"):
+        raise Refusal("not-found", "There are vmlinuz and initrd.")
+    return FileResponse(service.settings.ramdisk / name, media_type="application/octet-stream")
+
+
+@router.api_route("/{token}/deploy.iso", methods=["GET", "HEAD"])
+def iso(service: Parts, token: str) -> Response:
+    """The virtual CD of this task: the recipe's, with its own address and token on the kernel's command line."""
+    with service.store.reading() as session:
+        _task(session, service, token)
+    template = service.settings.ramdisk / "deploy.iso"
+    arguments = bootmedia.arguments(service.settings.public_url, token)
+    headers = {"Content-Length": str(template.stat().st_size)}
+    return StreamingResponse(_chunks(template, arguments), media_type="application/octet-stream", headers=headers)
+
+
+def _chunks(template: File, arguments: str) -> Iterator[bytes]:
+    return bootmedia.personal_iso(template, arguments, CHUNK)

@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Giving machines out: some of a kind, all or none, spread over failure domains, and no machine twice."""
+
+import random
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, func, select
+from sqlalchemy.orm import Session
+
+from arbaro_machines import moves, states
+from arbaro_machines.caller import Caller
+from arbaro_machines.database.models import Machine, Reservation
+from arbaro_machines.errors import Refusal
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What is asked for."""
+
+    count: int
+    resource_class: str
+    project_id: str
+    model: str | None = None
+    room: str | None = None
+    rack: str | None = None
+    spread: str | None = None
+    strict: bool = True
+    group: str | None = None
+    server_id: str | None = None
+    reservation_id: str | None = None
+
+
+def reserve(session: Session, wish: Wish, caller: Caller) -> tuple[str, Sequence[Machine]]:
+    """Reserve what is wished. The same reservation_id again gives the same machines."""
+    reservation_id = wish.reservation_id or str(uuid.uuid4())
+    if session.get(Reservation, reservation_id):
+        return reservation_id, _earlier(session, wish, reservation_id)
+    session.add(Reservation(id=reservation_id))
+    session.flush()  # who sends the same at once fails here, and finds ours when it tries again
+    places = _wanted_places(session, wish) if wish.spread else [(None, wish.count)]
+    found: list[Machine] = []
+    for place, count in places:
+        where = _free(wish)
+        if wish.spread and place is not None:
+            where += _same_place(wish.spread, place)
+        found += _pick(session, where, count)
+    if len(found) < wish.count:
+        raise _too_few(session, wish, len(found))
+    for machine in found:
+        moves.take(session, machine, caller, _holder(wish, reservation_id, caller))
+    session.flush()
+    return reservation_id, found
+
+
+def _holder(wish: Wish, reservation_id: str, caller: Caller) -> dict[str, Any]:
+    return {
+        "project_id": wish.project_id,
+        "user_id": caller.user_id,
+        "server_id": wish.server_id,
+        "reservation_id": reservation_id,
+        "group": wish.group,
+    }
+
+
+def _earlier(session: Session, wish: Wish, reservation_id: str) -> Sequence[Machine]:
+    held = select(Machine).where(Machine.reservation_id == reservation_id, Machine.project_id == wish.project_id)
+    machines = session.scalars(held.order_by(Machine.name)).all()
+    if not machines:
+        raise Refusal(
+            "reservation-used",
+            "This reservation_id was used before, and its machines were given back.",
+            "Choose a new one.",
+        )
+    return machines
+
+
+def _free(wish: Wish) -> list[ColumnElement[bool]]:
+    where = [
+        Machine.state == states.AVAILABLE,
+        Machine.resource_class == wish.resource_class,
+        Machine.maintenance.is_(False),
+    ]
+    for name in ("model", "room", "rack"):
+        if (value := getattr(wish, name)) is not None:
+            where.append(getattr(Machine, name) == value)
+    return where
+
+
+def _pick(session: Session, where: list[ColumnElement[bool]], count: int) -> list[Machine]:
+    """Lock `count` free machines, beginning at a random one, so that many who pick at once seldom meet."""
+    pivot = str(uuid.UUID(int=random.getrandbits(128)))
+    found: list[Machine] = []
+    for half in (Machine.id >= pivot, Machine.id < pivot):
+        if count > len(found):
+            query = select(Machine).where(*where, half).order_by(Machine.id).limit(count - len(found))
+            found += session.scalars(query.with_for_update(skip_locked=True, of=Machine))
+    return found
+
+
+Place = tuple[str, ...]
+
+
+def _place_columns(spread: str) -> list[Any]:
+    # A rack's name is only unique within its room.
+    return [Machine.room] if spread == "room" else [Machine.room, Machine.rack]
+
+
+def _same_place(spread: str, place: Place) -> list[ColumnElement[bool]]:
+    return [column == value for column, value in zip(_place_columns(spread), place, strict=True)]
+
+
+def _wanted_places(session: Session, wish: Wish) -> list[tuple[Place | None, int]]:
+    columns = _place_columns(wish.spread or "rack")
+    free = session.execute(select(*columns, func.count()).where(*_free(wish)).group_by(*columns))
+    stock = {tuple(row[:-1]): row[-1] for row in free}
+    held: dict[Place, int] = {}
+    if wish.group:
+        theirs = (Machine.project_id == wish.project_id, Machine.group == wish.group)
+        held = {
+            tuple(row[:-1]): row[-1]
+            for row in session.execute(select(*columns, func.count()).where(*theirs).group_by(*columns))
+        }
+    shuffled = random.sample(sorted(stock), len(stock))
+    return list(plan_spread({place: stock[place] for place in shuffled}, held, wish.count, strict=wish.strict).items())
+
+
+def plan_spread(
+    free: Mapping[Place, int], held: Mapping[Place, int], count: int, *, strict: bool
+) -> dict[Place | None, int]:
+    """Decide how many to take from which place: always from the one that has fewest of the group already.
+
+    Strict takes none where there is one already, so the plan may come out short; best-effort takes what there is.
+    """
+    left = dict(free)
+    used = {place: held.get(place, 0) for place in free}
+    plan: dict[Place | None, int] = {}
+    for _ in range(count):
+        open_places = [place for place, number in left.items() if number and not (strict and used[place])]
+        if not open_places:
+            break
+        place = min(open_places, key=lambda one: used[one])
+        left[place] -= 1
+        used[place] += 1
+        plan[place] = plan.get(place, 0) + 1
+    return plan
+
+
+def _too_few(session: Session, wish: Wish, found: int) -> Refusal:
+    free = session.scalar(select(func.count()).select_from(Machine).where(*_free(wish))) or 0
+    if wish.spread and wish.strict and free >= wish.count:
+        return Refusal(
+            "not-enough",
+            f"{free} {wish.resource_class} are free, but only {found} of the {wish.count} can stand in a "
+            f"{wish.spread} of their own.",
+            "Ask for fewer, or for spread_policy best-effort.",
+        )
+    return Refusal(
+        "not-enough",
+        f"{free} {wish.resource_class} are free of those that match, {wish.count} are wanted.",
+        "Look at the stock: openstack machine stock list",
+    )

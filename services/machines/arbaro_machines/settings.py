@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Settings: one TOML file, /etc/arbaro-machines/machines.toml or what ARBARO_MACHINES_CONFIG names."""
+
+import os
+import socket
+import tomllib
+import uuid
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field
+
+DEFAULT_FILE = Path("/etc/arbaro-machines/machines.toml")
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Keystone(_Section):
+    """How the service itself logs in, to have other people's tokens judged and to read images."""
+
+    auth_url: str
+    username: str = "arbaro-machines"
+    password_file: Path
+    project_name: str = "service"
+    user_domain_name: str = "Default"
+    project_domain_name: str = "Default"
+    region_name: str | None = None
+    cacert: Path | None = None
+    #: How long the answer about a token is believed.
+    token_cache: int = 60
+    reader_role: str = "reader"
+    member_role: str = "member"
+    operator_roles: frozenset[str] = frozenset({"admin", "service"})
+
+
+class Times(_Section):
+    """Seconds after which something is a fault (docs/reference/machines-api.md)."""
+
+    bmc_patience: float = 60
+    power: float = 120
+    first_word: float = 300
+    silence: float = 60
+    #: A silence is believed when it has lasted this much longer after it was noticed, and the API answered meanwhile:
+    #: where the API itself was down, ramdisks get this long to be heard again.
+    doubt: float = 15
+    write: float = 3600
+    wipe: float = 3600
+    fetch_image: float = 1800
+    soft_off: float = 60
+    #: A worker that has said nothing for so long is dead, and another goes on.
+    lease: float = 30
+    #: How often what the machine does is looked at.
+    poll: float = 2
+
+
+class Settings(_Section):
+    """All settings."""
+
+    database: str = "sqlite:////var/lib/arbaro-machines/machines.sqlite"
+    #: Fernet keys, one a line, the newest first; made by `arbaro-machines key`.
+    key_file: Path = Path("/etc/arbaro-machines/key")
+    listen: str = "0.0.0.0"
+    port: int = 8780
+    #: Where ramdisks, firmware and BMCs reach this very host.
+    public_url: str = "http://127.0.0.1:8780"
+    #: What images/agents/deploy built.
+    ramdisk: Path = Path("/usr/share/arbaro-machines/ramdisk")
+    image_cache: Path = Path("/var/lib/arbaro-machines/images")
+    image_cache_gib: int = 50
+    #: Tasks that one worker works on at once.
+    threads: int = Field(default=16, ge=1)
+    keystone: Keystone | None = None
+    times: Times = Times()
+    #: Under which name this worker takes its leases. New for each process, so that a successor does not keep a dead
+    #: one's leases alive.
+    worker_name: str = Field(default_factory=lambda: f"{socket.gethostname()}:{uuid.uuid4().hex[:8]}")
+
+
+def load_settings() -> Settings:
+    """Read the settings' file."""
+    path = Path(os.environ.get("ARBARO_MACHINES_CONFIG", DEFAULT_FILE))
+    return Settings.model_validate(tomllib.loads(path.read_text()))

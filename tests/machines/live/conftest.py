@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Emulated machines for the live tests. Needs root, and namespaces of its own: make machines-live."""
+
+import hashlib
+import os
+import subprocess
+import threading
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ..site import ROOT
+from .metal import ADDRESS, Metal, run
+
+#: What has been built is kept for the next run.
+CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "arbaro-machines-tests"
+SOURCES = Path("/etc/apt/sources.list.d/debian.sources")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if Path("/proc/self/ns/net").readlink() == Path("/proc/1/ns/net").readlink():
+        for item in items:
+            item.add_marker(pytest.mark.skip("needs namespaces of its own: make machines-live"))
+
+
+def built(recipe: str) -> Path:
+    """Build a recipe, once for each form of it."""
+    content = hashlib.sha256()
+    for file in sorted(path for path in (ROOT / "images" / recipe).rglob("*") if path.is_file()):
+        content.update(file.read_bytes())
+    out = CACHE / f"{Path(recipe).name}-{content.hexdigest()[:12]}"
+    if not out.exists():
+        new = out.with_suffix(".new")
+        subprocess.run(["rm", "-rf", str(new)], check=True)
+        new.mkdir(parents=True)
+        subprocess.run([ROOT / "images" / recipe / "build", new, SOURCES, "bookworm"], check=True)
+        new.rename(out)
+    return out
+
+
+@pytest.fixture(scope="session")
+def metal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Metal]:
+    """One site for all live tests: two machines."""
+    one = Metal(tmp_path_factory.mktemp("metal"), 2, built("agents/deploy"))
+    one.start("api", "worker")
+    yield one
+    one.stop()
+
+
+class _Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@pytest.fixture(scope="session")
+def images(metal: Metal, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """Images on a web server: images("tiny"), images("debian-12") as a deployment asks for them."""
+    directory: Path = tmp_path_factory.mktemp("images")
+    server = ThreadingHTTPServer((ADDRESS, 0), partial(_Quiet, directory=str(directory)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+
+    def image(name: str) -> dict[str, Any]:
+        guest = built(f"guests/{name}")
+        if name == "tiny":
+            source, form = directory / "tiny.raw", "raw"
+            run(ROOT / "tests/machines/live/tiny-disk", guest / "vmlinuz", guest / "initrd", source)
+        else:
+            source, form = directory / f"{name}.qcow2", "qcow2"
+            source.symlink_to(guest / "disk.qcow2")
+        checksum = f"sha256:{hashlib.sha256(source.read_bytes()).hexdigest()}"
+        return {"url": f"http://{ADDRESS}:{server.server_port}/{source.name}", "format": form, "checksum": checksum}
+
+    yield image
+    server.shutdown()
+    server.server_close()

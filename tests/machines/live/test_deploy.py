@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From an empty disk to a script's output, with the real ramdisk in real (emulated) machines; then wiped, really."""
+
+import base64
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ..site import wait_for
+from .metal import Metal, run
+
+SECRET = "correct-horse-battery"
+
+
+def user_data(text: str) -> dict[str, Any]:
+    script = f"#!/bin/sh\necho {SECRET} >/root/secret\necho 'SCRIPT SAYS {text}' >/dev/console\n"
+    return {"files": {"openstack/latest/user_data": base64.b64encode(script.encode()).decode()}}
+
+
+def deploy(metal: Metal, number: int, image: dict[str, Any], text: str, seconds: float) -> dict[str, float]:
+    """Deploy and wait for the script's output; returns the seconds at which each thing was seen."""
+    name, start, seen = f"m{number}", time.monotonic(), {}
+    metal.alice.call(
+        "POST", f"/v1/machines/{name}/deploy", {"image": image, "config_drive": user_data(text)}, status=202
+    )
+
+    def step() -> bool:
+        machine = metal.show(name)
+        assert machine["state"] in ("deploying", "active"), machine["fault"]
+        if machine["task"]:
+            seen.setdefault(machine["task"]["step"], time.monotonic() - start)
+        return machine["state"] == "active"
+
+    wait_for(f"{name} to be active", step, seconds, lambda: metal.show(name))
+    seen["active"] = time.monotonic() - start
+    wait_for(
+        "the script's output",
+        lambda: f"SCRIPT SAYS {text}" in metal.console(number),
+        seconds,
+        lambda: metal.console(number)[-2000:],
+    )
+    seen["script"] = time.monotonic() - start
+    print("\n" + "\n".join(f"{at:6.1f} s  {what}" for what, at in seen.items()))
+    return seen
+
+
+def data_on(disk: Path) -> str:
+    """All text on a disk, as somebody who gets the machine next could read it."""
+    raw = disk.with_suffix(".raw")
+    run("qemu-img", "convert", "-O", "raw", disk, raw)
+    found = subprocess.run(["grep", "-a", "-c", SECRET, raw], capture_output=True, text=True).stdout.strip()
+    used = subprocess.run(["cmp", "-s", "-n", str(raw.stat().st_size), raw, "/dev/zero"]).returncode
+    raw.unlink()
+    return "secret" if found != "0" else "something" if used else "zeros"
+
+
+def test_real_ramdisk_brings_a_machine_into_the_stock(metal: Metal) -> None:
+    start = time.monotonic()
+    metal.stocked(0)
+    machine = metal.show("m0")
+    print(f"\n{time.monotonic() - start:6.1f} s  inspected and cleaned")
+    assert machine["properties"]["disk_gb"] == 4
+    assert machine["properties"]["memory_mb"] == 768
+    assert "wiping vda" in metal.console(0)
+
+
+@pytest.fixture
+def alices(metal: Metal) -> str:
+    metal.alice.call("POST", "/v1/machines/m0/reserve", {"server_id": "s1"}, status=200)
+    return "m0"
+
+
+def test_tiny_image_from_empty_disk_to_script_then_wiped(
+    metal: Metal, images: Callable[[str], Any], alices: str
+) -> None:
+    deploy(metal, 0, images("tiny"), "tiny hello", 120)
+    metal.alice.call("POST", "/v1/machines/m0/power", {"target": "off"}, status=202)
+    metal.wait("m0", "active")
+    assert data_on(metal.disk(0)) == "secret", "the config drive holds the script"
+    metal.alice.call("POST", "/v1/machines/m0/release", status=202)
+    metal.wait("m0", "available", seconds=120)
+    assert data_on(metal.disk(0)) == "zeros"
+
+
+def test_debian_with_real_cloud_init(metal: Metal, images: Callable[[str], Any], alices: str) -> None:
+    deploy(metal, 0, images("debian-12"), "debian hello", 400)
+    console = metal.console(0)
+    assert "Debian GNU/Linux 12" in console

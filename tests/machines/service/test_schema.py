@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What OpenAPI promises is kept, whatever is sent (schemathesis makes the requests); and the tables are the models'."""
+
+import tempfile
+from pathlib import Path
+
+import schemathesis
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from arbaro_machines.api.app import create_app
+from arbaro_machines.api.context import Service
+from arbaro_machines.database.models import Base
+from hypothesis import HealthCheck, settings
+from schemathesis.specs.openapi.checks import positive_data_acceptance
+
+from ..parts import Person, client_of, enrolment, make_service
+
+
+def some_service() -> Service:
+    """A service with two machines. schemathesis wants to know the calls when the tests are collected."""
+    made = make_service(Path(tempfile.mkdtemp(prefix="arbaro-machines-")))
+    with client_of(made) as http:
+        for name in ("a1", "a2"):
+            Person(http, "operator").call("POST", "/v1/machines", enrolment(name), status=201)
+    return made
+
+
+schema = schemathesis.openapi.from_asgi("/v1/openapi.json", create_app(some_service()))
+
+
+@schema.parametrize()
+@settings(max_examples=15, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+def test_whatever_is_sent(case: schemathesis.Case) -> None:
+    # OpenAPI cannot say what base64 is, nor that If-Match is wanted with 428: so refusing more than it says is allowed.
+    case.call_and_validate(headers={"X-Auth-Token": "operator"}, excluded_checks=[positive_data_acceptance])
+
+
+def test_migrations_lead_to_the_models(service: Service) -> None:
+    with service.store.engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, Base.metadata) == []

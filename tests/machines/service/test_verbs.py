@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Verbs change the state at once and leave the work to a task; illegal ones are refused with what is legal."""
+
+import base64
+
+import pytest
+from arbaro_machines.database.models import Task
+from sqlalchemy import select
+
+from ..parts import enrolment
+
+IMAGE = {"url": "http://images.example/debian.raw", "format": "raw", "checksum": "sha256:" + "0" * 64}
+
+
+@pytest.fixture
+def mine(people, to_state) -> None:
+    """Alice holds the machine a1, which is reserved."""
+    people["operator"].call("POST", "/v1/machines", enrolment("a1"), status=201)
+    to_state("a1", "reserved", project_id="p-web", server_id="s1")
+
+
+def test_whole_life_as_the_api_sees_it(people, to_state) -> None:
+    people["operator"].call("POST", "/v1/machines", enrolment("a1"), status=201)
+    inspected = people["operator"].call("POST", "/v1/machines/a1/inspect", status=202)
+    assert (inspected["state"], inspected["task"]["verb"], inspected["verbs"]) == ("inspecting", "inspect", [])
+
+
+def test_illegal_move_names_the_legal_ones(people) -> None:
+    people["operator"].call("POST", "/v1/machines", enrolment("a1"), status=201)
+    error = people["operator"].call("POST", "/v1/machines/a1/deploy", {"image": IMAGE}, status=409)["error"]
+    assert error["code"] == "illegal-move"
+    assert "a1 is enrolled; deploy is legal in active, deploy-failed, reserved." in error["message"]
+
+
+def test_secrets_of_a_deployment_are_sealed(people, service, mine) -> None:
+    secret = base64.b64encode(b"#!/bin/sh\necho hunter2\n").decode()
+    body = {"image": IMAGE, "config_drive": {"files": {"openstack/latest/user_data": secret}}}
+    shown = people["alice"].call("POST", "/v1/machines/a1/deploy", body, status=202)
+    assert shown["state"] == "deploying"
+    assert secret not in str(shown)
+    with service.store.reading() as session:
+        task = session.scalar(select(Task))
+    assert secret not in str(vars(task))
+    assert service.seal.open(task.sealed) == {"openstack/latest/user_data": secret}
+
+
+def test_release_gives_up_a_deployment_and_forgets_the_holder(people, mine) -> None:
+    people["alice"].call("POST", "/v1/machines/a1/deploy", {"image": IMAGE}, status=202)
+    people["alice"].call("POST", "/v1/machines/a1/deploy", {"image": IMAGE}, status=409)
+    people["alice"].call("POST", "/v1/machines/a1/release", status=202)
+    people["alice"].call("GET", "/v1/machines/a1", status=404)
+    seen = people["operator"].call("GET", "/v1/machines/a1", status=200)
+    assert (seen["state"], seen["holder"], seen["deployment"], seen["task"]["verb"]) == (
+        "cleaning",
+        None,
+        None,
+        "clean",
+    )
+
+
+def test_maintenance_refuses_new_use_but_not_giving_back(people, mine) -> None:
+    people["operator"].call("PUT", "/v1/machines/a1/maintenance", {"reason": "fan"}, status=200)
+    error = people["alice"].call("POST", "/v1/machines/a1/deploy", {"image": IMAGE}, status=409)["error"]
+    assert (error["code"], "fan" in error["message"]) == ("in-maintenance", True)
+    people["alice"].call("POST", "/v1/machines/a1/release", status=202)
+
+
+def test_one_task_at_a_time(people, to_state, mine) -> None:
+    to_state("a1", "active")
+    people["alice"].call("POST", "/v1/machines/a1/power", {"target": "reboot"}, status=202)
+    error = people["alice"].call("POST", "/v1/machines/a1/power", {"target": "off"}, status=409)["error"]
+    assert "power is going on" in error["message"]
+    people["alice"].call("POST", "/v1/machines/a1/release", status=202)
+
+
+def test_power_is_for_holders_of_running_machines(people, to_state, mine) -> None:
+    people["alice"].call("POST", "/v1/machines/a1/power", {"target": "on"}, status=409)
+    people["operator"].call("POST", "/v1/machines/a1/power", {"target": "on"}, status=202)
+
+
+def test_a_small_disk_is_refused_before_anything_is_done(people, to_state, mine) -> None:
+    to_state("a1", "reserved", properties={"disk_gb": 4})
+    body = {"image": IMAGE | {"min_disk_gb": 8}}
+    assert "4 GB" in people["alice"].call("POST", "/v1/machines/a1/deploy", body, status=422)["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    "files", [{"../etc/passwd": "QQ=="}, {"a": "no base64!"}, {"a": "QQ==", "a/b": "QQ=="}, {"big": "A" * 2**21}]
+)
+def test_bad_config_drives_are_refused(people, mine, files) -> None:
+    people["alice"].call(
+        "POST", "/v1/machines/a1/deploy", {"image": IMAGE, "config_drive": {"files": files}}, status=422
+    )
+
+
+def test_verbs_take_the_revision_too(people, mine) -> None:
+    people["alice"].call("POST", "/v1/machines/a1/release", status=412, If_Match='"99"')
+
+
+def test_reserving_this_one_twice_for_the_same_server_is_once(people, to_state) -> None:
+    people["operator"].call("POST", "/v1/machines", enrolment("a1"), status=201)
+    to_state("a1", "available")
+    first = people["alice"].call("POST", "/v1/machines/a1/reserve", {"server_id": "s1"}, status=200)
+    again = people["alice"].call("POST", "/v1/machines/a1/reserve", {"server_id": "s1"}, status=200)
+    assert first == again
+    assert first["holder"]["project_id"] == "p-web"
+    people["bob"].call("POST", "/v1/machines/a1/reserve", {"server_id": "s1"}, status=404)
+    people["operator"].call("POST", "/v1/machines/a1/reserve", {"server_id": "s2"}, status=409)
+
+
+def test_members_reserve_for_their_own_project_only(people, to_state) -> None:
+    people["operator"].call("POST", "/v1/machines", enrolment("a1"), status=201)
+    to_state("a1", "available")
+    people["alice"].call("POST", "/v1/machines/a1/reserve", {"project_id": "p-db"}, status=403)
+    taken = people["operator"].call("POST", "/v1/machines/a1/reserve", {"project_id": "p-db"}, status=200)
+    assert taken["holder"]["project_id"] == "p-db"
