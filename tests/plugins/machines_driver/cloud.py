@@ -5,8 +5,10 @@
 import pathlib
 
 import fixtures
+import nova.conf
 from arbaro_nova.machines import launcher
 from fake_api import FakeApi
+from keystoneauth1 import loading
 from neutron_ports import Neutron
 from nova import context as nova_context
 from nova import objects
@@ -55,21 +57,29 @@ class Cloud(integrated_helpers._IntegratedTestBase):
         paste = pathlib.Path(self.useFixture(fixtures.TempDir()).path) / "paste.ini"
         paste.write_text(PASTE)
         self.flags(api_paste_config=str(paste), group="wsgi")
-        self.api_of_machines = FakeApi()
-        self.addCleanup(self.api_of_machines.close)
-        self.api_of_machines.add(self.machines)
         launcher.make_known()
+        self._reach(self._start_machines())
         self.flags(compute_driver="arbaro_machines.MachineDriver")
-        self.settings(
-            auth_type="none", endpoint_override=self.api_of_machines.url, poll_interval=0.02, connect_retries=2,
-            connect_retry_delay=0.01, status_code_retries=1, status_code_retry_delay=0.01, relist_interval=0, takeover_after=0,
-        )  # fmt: skip
         super()._setup_services()
         self.flavor = self._create_flavor(
             vcpu=2, memory_mb=1024, disk=4, ephemeral=0,
             extra_spec={"resources:VCPU": "0", "resources:MEMORY_MB": "0", "resources:DISK_GB": "0",
                         "resources:CUSTOM_PM_SMALL": "1"},
         )  # fmt: skip
+
+    def _start_machines(self):
+        """Start the machines API; returns its address."""
+        self.api_of_machines = FakeApi()
+        self.addCleanup(self.api_of_machines.close)
+        self.api_of_machines.add(self.machines)
+        return self.api_of_machines.url
+
+    def _reach(self, url):
+        """Tell the driver where the API is, and to be impatient."""
+        nova.conf.CONF.register_opts(loading.get_auth_plugin_conf_options("admin_token"), group="machines")
+        self.settings(auth_type="admin_token", token="operator", endpoint=url, endpoint_override=url)
+        self.settings(connect_retries=2, connect_retry_delay=0.01, status_code_retries=1, status_code_retry_delay=0.01)
+        self.settings(poll_interval=0.02, relist_interval=0, takeover_after=0)
 
     def settings(self, **values):
         """Set options of [machines]."""
