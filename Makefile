@@ -3,6 +3,7 @@
 .DEFAULT_GOAL := help
 PYTHON := .venv/bin/python
 PYTEST := $(PYTHON) -m pytest
+MACHINES_PYTEST := .venv-machines/bin/python -m pytest -c tests/machines/pytest.ini --rootdir .
 
 help:  ## this menu
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -14,12 +15,12 @@ dev: .venv/.dev  ## the virtualenv with everything that developing needs
 	touch $@
 
 fmt: dev  ## format the code
-	.venv/bin/ruff check --quiet --fix src tests benchmarks
-	.venv/bin/ruff format --quiet src tests benchmarks
+	.venv/bin/ruff check --quiet --fix src tests benchmarks services
+	.venv/bin/ruff format --quiet src tests benchmarks services
 
 lint: dev  ## style, types, and who may import whom
-	.venv/bin/ruff check src tests benchmarks ansible plugins
-	.venv/bin/ruff format --check --quiet src tests benchmarks
+	.venv/bin/ruff check src tests benchmarks ansible plugins services
+	.venv/bin/ruff format --check --quiet src tests benchmarks services
 	.venv/bin/mypy
 	.venv/bin/lint-imports --no-cache
 
@@ -29,16 +30,27 @@ unit: dev  ## unit tests: seconds, no root, no network
 envs: dev  ## environments in real bash, zsh and fish, on fake clouds (apt-get install zsh fish)
 	$(PYTEST) tests/envs
 
-plugins: dev  ## plug-ins inside real neutron and nova (root, for what it installs and for namespaces)
+plugins: dev .venv-machines/.dev  ## plug-ins inside real neutron and nova (root, for what it installs and for namespaces)
 	tests/plugins/install
 	/usr/bin/python3 -m pytest tests/plugins/l2isolate
 	tests/plugins/nova/run
 	/usr/bin/python3 -m pytest tests/plugins/machines_driver
 
+machines: .venv-machines/.dev  ## the physical-machine service: its API, its workers, emulated BMCs (no root)
+	$(MACHINES_PYTEST) tests/machines/unit tests/machines/service tests/machines/emulated
+machines-live: .venv-machines/.dev  ## the same with real ramdisk and disks, in emulated machines (root)
+	tests/machines/install live
+	tests/machines/live/in-own-namespaces $(MACHINES_PYTEST) -s tests/machines/live
+.venv-machines/.dev: services/machines/pyproject.toml services/machines/constraints.txt
+	tests/machines/install
+	/usr/bin/python3 -m venv .venv-machines
+	.venv-machines/bin/pip install --quiet --no-compile --disable-pip-version-check -c services/machines/constraints.txt -e 'services/machines[service,test]'
+	touch $@
+
 live: dev  ## live tests: a real cloud, made by our own command (root; KEEP=1 keeps it)
 	$(PYTEST) tests/live -m 'not soak' $(if $(KEEP),--keep)
 
-test: lint unit envs plugins live  ## all tests
+test: lint unit envs plugins machines live  ## all tests
 
 soak: dev  ## longer tests: kill it at many moments, start it over and over
 	$(PYTEST) tests/live -m soak
@@ -53,4 +65,4 @@ wheel: dev  ## the installable packages, in dist/: the tool, and the plug-ins fo
 deb: wheel  ## the plug-in for any other nova on Debian, in dist/
 	plugins/deb dist/arbaro_nova-*.whl dist python3-nova
 
-.PHONY: help dev fmt lint unit envs plugins live test soak bench wheel deb
+.PHONY: help dev fmt lint unit envs plugins machines machines-live live test soak bench wheel deb

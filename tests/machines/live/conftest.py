@@ -22,7 +22,7 @@ SOURCES = Path("/etc/apt/sources.list.d/debian.sources")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    if Path("/proc/self/ns/net").readlink() == Path("/proc/1/ns/net").readlink():
+    if "ARBARO_OWN_NAMESPACES" not in os.environ:
         for item in items:
             item.add_marker(pytest.mark.skip("needs namespaces of its own: make machines-live"))
 

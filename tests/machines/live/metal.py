@@ -12,13 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from ..site import ROOT, Site, wait_for
-from ..standin import AUTH
 
 ADDRESS = "10.77.0.1"
 DISK_GB = 4
 
 DOMAIN = """
-<domain type='{kind}'><name>{name}</name><uuid>{uuid}</uuid><memory unit='MiB'>768</memory><vcpu>2</vcpu>
+<domain type='{kind}'><name>{name}</name><uuid>{uuid}</uuid><memory unit='MiB'>1024</memory><vcpu>2</vcpu>
 <os><type arch='x86_64' machine='pc'>hvm</type></os>
 <features><acpi/></features><on_poweroff>destroy</on_poweroff><on_reboot>restart</on_reboot><on_crash>destroy</on_crash>
 <devices>
@@ -91,12 +90,23 @@ class Metal(Site):
             'stdio_handler = "file"\nremember_owner = 0\nnamespaces = [ ]\n'
         )
         Path("/etc/libvirt/libvirtd.conf").write_text('auth_unix_rw = "none"\n')
+        self._add_libvirts_user()
         pool = self.directory / "pool"
         pool.mkdir()
         self._daemon("libvirtd", "/usr/sbin/libvirtd")
         wait_for("libvirtd", lambda: subprocess.run(["virsh", "-q", "list"], capture_output=True).returncode == 0)
         run("virsh", "-q", "pool-define-as", "default", "dir", "--target", pool)
         run("virsh", "-q", "pool-start", "default")
+
+    def _add_libvirts_user(self) -> None:
+        # libvirtd wants the user that Debian's libvirt-daemon-system makes, even where QEMU runs as root.
+        for file, line in (
+            ("passwd", "libvirt-qemu:x:64055:64055::/:/usr/sbin/nologin"),
+            ("group", "libvirt-qemu:x:64055:"),
+        ):
+            original, own = Path("/etc") / file, self.directory / file
+            own.write_text(original.read_text() + line + "\n")
+            run("mount", "--bind", own, original)
 
     def _define(self, number: int) -> None:
         disk, console = self.disk(number), self.directory / f"m{number}.console"
@@ -160,6 +170,3 @@ class Metal(Site):
 
     def enrol(self, number: int, **more: Any) -> str:
         return super().enrol(number, **({"boot": {"method": "virtual-media", "firmware": "bios"}} | more))
-
-
-assert AUTH

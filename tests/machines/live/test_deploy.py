@@ -64,7 +64,7 @@ def test_real_ramdisk_brings_a_machine_into_the_stock(metal: Metal) -> None:
     machine = metal.show("m0")
     print(f"\n{time.monotonic() - start:6.1f} s  inspected and cleaned")
     assert machine["properties"]["disk_gb"] == 4
-    assert machine["properties"]["memory_mb"] == 768
+    assert machine["properties"]["memory_mb"] == 1024
     assert "wiping vda" in metal.console(0)
 
 

@@ -7,6 +7,7 @@ from arbaro_machines.database.models import Machine
 from sqlalchemy import select
 
 from ..parts import enrolment
+from .conftest import BOTH
 
 
 def test_enrolled_machine_is_seen_without_its_password(people, service) -> None:
@@ -107,6 +108,7 @@ def test_who_sees_and_does_what(people, to_state) -> None:
     assert people["bob"].call("GET", "/v1/events", status=200)["events"] == []
 
 
+@BOTH
 def test_change_wants_the_revision(people) -> None:
     people["operator"].call("POST", "/v1/machines", enrolment("a1"), status=201)
     change = {"rack": "a09", "bmc": {"password": "new-2"}, "interfaces": [{"mac": "52:54:00:00:00:01"}]}

@@ -9,6 +9,7 @@ from arbaro_machines.database.models import Machine
 from sqlalchemy import update
 
 from ..parts import Person, client_of, enrolment
+from .conftest import BOTH
 
 CLASS = "CUSTOM_PM_SMALL"
 
@@ -42,6 +43,7 @@ def test_all_or_none(people, stock) -> None:
     assert {machine["state"] for machine in made["machines"]} == {"reserved"}
 
 
+@BOTH
 def test_strict_spread_takes_one_from_each_rack(people, stock) -> None:
     stock({"a01": 5, "a02": 1, "a03": 3})
     wish = {"count": 3, "resource_class": CLASS, "spread": "rack", "group": "web"}
@@ -83,6 +85,7 @@ def test_the_same_reservation_id_gives_the_same_machines(people, stock) -> None:
     people["bob"].call("POST", "/v1/reservations", wish, status=409)
 
 
+@BOTH
 def test_100_clients_at_once_get_100_different_machines(service, stock) -> None:
     stock({f"a{number:02}": 10 for number in range(10)})
     with client_of(service) as http, ThreadPoolExecutor(100) as pool:
@@ -95,6 +98,7 @@ def test_100_clients_at_once_get_100_different_machines(service, stock) -> None:
     assert Counter(answer.status_code for answer in answers) == {201: 100, 409: 10}
 
 
+@BOTH
 def test_one_reservation_id_sent_by_many_at_once_is_one_reservation(service, stock) -> None:
     stock({"a01": 20})
     wish = {"resource_class": CLASS, "reservation_id": "r-1"}

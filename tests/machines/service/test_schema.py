@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, settings
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from ..parts import Person, client_of, enrolment, make_service
+from .conftest import BOTH
 
 
 def some_service() -> Service:
@@ -35,6 +36,7 @@ def test_whatever_is_sent(case: schemathesis.Case) -> None:
     case.call_and_validate(headers={"X-Auth-Token": "operator"}, excluded_checks=[positive_data_acceptance])
 
 
+@BOTH
 def test_migrations_lead_to_the_models(service: Service) -> None:
     with service.store.engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})

@@ -11,8 +11,8 @@ import pytest
 from cloud import Cloud
 
 HERE = pathlib.Path(__file__).parent
-#: A Python that has arbaro-machines[service] and what its tests need.
-PYTHON = os.environ.get("ARBARO_MACHINES_PYTHON", str(HERE.parents[2] / ".venv" / "bin" / "python"))
+#: A Python that has arbaro-machines[service,test]; `make plugins` makes this one.
+PYTHON = os.environ.get("ARBARO_MACHINES_PYTHON", str(HERE.parents[2] / ".venv-machines" / "bin" / "python"))
 
 
 def is_usable():

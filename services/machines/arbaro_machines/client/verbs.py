@@ -118,9 +118,9 @@ class DeployMachine(command.ShowOne):
         """Add the image and what goes with it."""
         parser = super().get_parser(prog_name)
         parser.add_argument("machine", help="name or id")
-        parser.add_argument("--image", required=True, help="glance's id, or a URL (with --checksum and --format)")
+        parser.add_argument("--image", required=True, help="glance's id, or a URL (with --checksum and --image-format)")
         parser.add_argument("--checksum", help="sha256:… or sha512:…")
-        parser.add_argument("--format", choices=("raw", "qcow2", "raw.zst"), default="qcow2")
+        parser.add_argument("--image-format", choices=("raw", "qcow2", "raw.zst"), default="qcow2")
         parser.add_argument("--user-data", type=Path, help="script or cloud-config for the first boot")
         parser.add_argument("--public-key", type=Path, help="may log in")
         parser.add_argument("--hostname")
@@ -141,7 +141,7 @@ def _image(parsed_args: argparse.Namespace) -> dict[str, Any]:
         return {"id": parsed_args.image}
     if not parsed_args.checksum:
         raise CommandError("--image URL wants --checksum: what is written must be what you mean.")
-    return {"url": parsed_args.image, "format": parsed_args.format, "checksum": parsed_args.checksum}
+    return {"url": parsed_args.image, "format": parsed_args.image_format, "checksum": parsed_args.checksum}
 
 
 def _files(parsed_args: argparse.Namespace, machine: dict[str, Any]) -> dict[str, str]:

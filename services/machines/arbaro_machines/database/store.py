@@ -2,6 +2,7 @@
 """The database as the rest sees it: sessions that read and sessions that write, on SQLite and MariaDB alike."""
 
 import contextlib
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
@@ -22,6 +23,8 @@ class Store:
 
     def __init__(self, url: str, *, connections: int = 45) -> None:
         self.engine = _open_sqlite(url, connections) if url.startswith("sqlite") else _open_mariadb(url, connections)
+        # SQLite has one writer at a time. Who waits here comes in turn; who waits in SQLite sleeps and is overtaken.
+        self._turn = threading.Lock() if url.startswith("sqlite") else contextlib.nullcontext()
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[Session]:
@@ -33,7 +36,7 @@ class Store:
     def writing(self) -> Iterator[Session]:
         """A session that is committed at the end, all or nothing."""
         engine = self.engine.execution_options(begin="BEGIN IMMEDIATE")
-        with Session(engine, expire_on_commit=False) as session, session.begin():
+        with self._turn, Session(engine, expire_on_commit=False) as session, session.begin():
             yield session
 
     def write(self, work: Callable[[Session], T], *, tries: int = 5) -> T:

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tasks and their leases: no task has two workers, a dead worker's is taken over, a lost one cannot be written to."""
+
+import datetime
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from arbaro_machines import tasks
+from arbaro_machines.api.context import Service
+from arbaro_machines.database.models import Machine, Task, now
+from arbaro_machines.faults import Fault
+
+from ..parts import enrolment
+from .conftest import BOTH
+
+
+@pytest.fixture
+def queue(people, service: Service):
+    """Machines that all wait to be inspected."""
+
+    def fill(count: int) -> None:
+        rows = [enrolment(f"m{number}") for number in range(count)]
+        people["operator"].call("POST", "/v1/machines/bulk", {"machines": rows}, status=201)
+        for row in rows:
+            people["operator"].call("POST", f"/v1/machines/{row['name']}/inspect", status=202)
+
+    return fill
+
+
+def claim(service: Service, worker: str, *, lease: float = 30, limit: int = 10) -> list[str]:
+    return service.store.write(lambda session: tasks.claim(session, worker, lease, limit))
+
+
+@BOTH
+def test_many_workers_at_once_take_each_task_once(service: Service, queue) -> None:
+    queue(30)
+    with ThreadPoolExecutor(10) as pool:
+        taken = Counter(
+            one for part in pool.map(lambda number: claim(service, f"w{number}"), range(10)) for one in part
+        )
+    assert len(taken) == 30
+    assert set(taken.values()) == {1}
+
+
+@BOTH
+def test_dead_workers_task_is_taken_over_and_the_dead_cannot_write(service: Service, queue) -> None:
+    queue(1)
+    (task_id,) = claim(service, "first", lease=-1)  # its time is over at once
+    assert claim(service, "second") == [task_id]
+    assert claim(service, "third") == []
+    with service.store.reading() as session:
+        task = session.get_one(Task, task_id)
+    with pytest.raises(tasks.LeaseLost):
+        service.store.write(lambda session: tasks.save(session, task, "first", notes={"x": 1}))
+    with pytest.raises(tasks.LeaseLost):
+        service.store.write(lambda session: tasks.end(session, task, "first", None))
+    service.store.write(lambda session: tasks.end(session, task, "second", Fault("bmc-unreachable", "gone")))
+    with service.store.reading() as session:
+        machine = session.get_one(Machine, task.machine_id)
+    assert (machine.state, machine.fault_code) == ("inspect-failed", "bmc-unreachable")
+
+
+def test_what_is_given_up_is_left_alone_until_the_worker_has_let_go(service: Service, people, to_state, queue) -> None:
+    queue(1)
+    to_state("m0", "deploying", project_id="p-web")
+    claim(service, "busy", lease=20)
+    people["alice"].call("POST", "/v1/machines/m0/release", status=202)
+    with service.store.reading() as session:
+        task = session.query(Task).one()
+    assert task.verb == "clean"
+    assert task.wake_at > now() + datetime.timedelta(seconds=15), (
+        "the old worker may still have its hands on the machine"
+    )
