@@ -4,7 +4,7 @@
     .venv-machines/bin/python -m benchmarks.machines [--machines 50000] [--database sqlite|mariadb]
 
 The real API in a process of its own, one uvicorn, over real HTTP on loopback; a real database (SQLite in a file, or a
-MariaDB started for this). Keystone is a table of tokens: what is measured is ours. 4 models, 10 rooms with 50 racks each;
+MariaDB started for this). Keystone is a table of tokens: what is measured is ours. 4 models, 10 rooms of 50 racks;
 a third of the machines free, two thirds held. Latencies are the client's, its connection kept open.
 """
 

@@ -35,6 +35,10 @@ class Glance:
                 f"image.id: {image['name']} is {image['status']}, {image.get('disk_format')}.",
                 "It must be active, and raw or qcow2.",
             )
+        if not image.get("os_hash_value"):
+            raise Refusal(
+                "bad-request", f"image.id: glance knows no os_hash_value of {image['name']}.", "Upload it again."
+            )
         return {
             "id": image_id,
             "name": image["name"],

@@ -19,7 +19,7 @@ class _Section(BaseModel):
 class Keystone(_Section):
     """How the service itself logs in, to have other people's tokens judged and to read images."""
 
-    auth_url: str
+    auth_url: str = Field(pattern=r"^https?://.*/v3$")
     username: str = "arbaro-machines"
     password_file: Path
     project_name: str = "service"

@@ -23,7 +23,6 @@ from arbaro_machines.database.models import Machine  # noqa: E402
 from arbaro_machines.sealing import Seal  # noqa: E402
 from arbaro_machines.settings import load_settings  # noqa: E402
 from sqlalchemy import update  # noqa: E402
-
 from tests.machines.parts import TokenTable  # noqa: E402
 from tests.machines.site import Site  # noqa: E402
 

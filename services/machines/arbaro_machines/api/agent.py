@@ -19,12 +19,14 @@ router = APIRouter(prefix="/v1/agent", include_in_schema=False)
 
 Token = Annotated[str, Header(max_length=200)]
 CHUNK = 2**20
+#: After these a ramdisk has nothing more to say, unless it is started again.
+LAST_PHASES = ("done", "failed", "ready")
 
 
-def _task(session: Session, service: Service, token: str) -> tuple[Task, Machine]:
+def _task(session: Session, service: Service, token: str, *, lock: bool = False) -> tuple[Task, Machine]:
     task_id = service.seal.task_of(token)
-    task = task_id and session.get(Task, task_id)
-    if not task:
+    task = session.get(Task, task_id, with_for_update=lock) if task_id else None
+    if task is None:
         raise Refusal("no-token", "This token is of no task that is going on.")
     return task, session.get_one(Machine, task.machine_id)
 
@@ -52,7 +54,9 @@ def word(service: Parts, x_machine_token: Token, body: Annotated[bytes, Body(max
     said = dict(line.partition("=")[::2] for line in body.decode(errors="replace").splitlines() if "=" in line)
 
     def do(session: Session) -> None:
-        task, _ = _task(session, service, x_machine_token)
+        task, _ = _task(session, service, x_machine_token, lock=True)
+        if task.word.get("phase") in LAST_PHASES and said.get("phase") != "started":
+            return  # a heartbeat that was overtaken
         if said.get("done", "").isdigit() and said.get("total", "").isdigit():
             progress = {"done": int(said["done"]), "total": int(said["total"])}
         else:

@@ -17,6 +17,8 @@ RAMDISKS_FAULTS = frozenset(
         "wipe-failed",
     }
 )
+#: A word of the ramdisk wakes the worker; between words there is no need to look often.
+LISTEN = 5
 
 
 def point_at_ramdisk(work: Work) -> float | None:
@@ -45,7 +47,7 @@ def hear_first_word(work: Work) -> float | None:
         _notice_lost_power(work)
     if work.elapsed > work.times.first_word:
         raise _never_heard(work)
-    return work.times.poll
+    return work.times.poll * LISTEN
 
 
 def _never_heard(work: Work) -> Fault:
@@ -68,7 +70,7 @@ def hear_done(work: Work) -> float | None:
         _judge_silence(work)
     elif "doubt" in work.task.notes:
         work.desk.note(doubt=None)
-    return work.times.poll
+    return work.times.poll * LISTEN
 
 
 def _judge_silence(work: Work) -> None:

@@ -167,7 +167,7 @@ class Podman:
         labels = network["labels"]
         hosts = [state.name for state in self.list_hosts(labels[LABEL])]
         computes = max(
-            [int(labels["arbaro.computes"]), *(int(n.removeprefix("compute")) for n in hosts if n != "controller")]
+            [int(labels["arbaro.computes"]), *(int(n.removeprefix("compute")) for n in hosts if n.startswith("compute"))]
         )
         return CloudSpec(
             labels[LABEL],
