@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A rack of emulated machines beside a cloud: one more plain host, and the playbook machines.yml over it and the controller."""
 
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -78,3 +79,54 @@ class Rack:
     def console(self, number: int) -> str:
         """Read what a machine said on its serial console."""
         return self.run("cat", f"/var/lib/rack/consoles/pm{number}")
+
+    def _api(self, method: str, path: str, body: object = None) -> dict[str, Any]:
+        """Ask the machine service as the cloud's admin."""
+        answer = self.cloud.ground.connection.session.request(
+            f"http://{self.cloud.spec.public_address}:8780{path}", method, json=body, raise_exc=True
+        )
+        answered: dict[str, Any] = answer.json()
+        return answered
+
+    def enrol(self) -> None:
+        """Enrol the machines, have them inspected, and bring them into the stock."""
+        password = (self.cloud.keeper.directory / "machines" / "bmc").read_text().strip()
+        known = {machine["name"] for machine in self.enrolled()}
+        for number in range(1, self.machines + 1):
+            if f"pm{number}" in known:
+                continue
+            self._api("POST", "/v1/machines", {
+                "name": f"pm{number}", "resource_class": "CUSTOM_PM_SMALL", "model": "emulated", "room": "here", "rack": "a01",
+                "interfaces": [{"mac": f"52:54:00:70:6d:{number:02x}", "name": "eth0", "boot": True}],
+                "console_url": f"tcp://{self.host.address}:{7000 + number}",
+                "bmc": {
+                    "address": f"http://{self.host.address}:8000", "username": "admin", "password": password,
+                    "system": f"/redfish/v1/Systems/00000000-0000-0000-0000-0000000000{number:02}",
+                },
+            })  # fmt: skip
+        for verb, done in (("inspect", "inspected"), ("provide", "available")):
+            for machine in self.enrolled():
+                self._api("POST", f"/v1/machines/{machine['id']}/{verb}", {})
+                # One after the other: two cores boot one machine faster than two.
+                self.wait(machine["id"], done)
+
+    def enrolled(self) -> list[dict[str, Any]]:
+        """List the machines."""
+        machines: list[dict[str, Any]] = self._api("GET", "/v1/machines")["machines"]
+        return machines
+
+    def states(self) -> list[str]:
+        """List their states."""
+        return [machine["state"] for machine in self.enrolled()]
+
+    def number_of(self, machine_id: str) -> int:
+        """Say which of the emulated machines this is."""
+        return int(self._api("GET", f"/v1/machines/{machine_id}")["name"].removeprefix("pm"))
+
+    def wait(self, machine_id: str, state: str, seconds: float = 180) -> None:
+        """Wait until a machine's task is over; it must then be in this state."""
+        deadline = time.monotonic() + seconds
+        while (machine := self._api("GET", f"/v1/machines/{machine_id}"))["task"]:
+            assert time.monotonic() < deadline, machine
+            time.sleep(1)
+        assert machine["state"] == state, machine
