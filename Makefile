@@ -30,10 +30,11 @@ unit: dev  ## unit tests: seconds, no root, no network
 envs: dev  ## environments in real bash, zsh and fish, on fake clouds (apt-get install zsh fish)
 	$(PYTEST) tests/envs
 
-plugins: dev  ## plug-ins inside real neutron and nova (root, for what it installs and for namespaces)
+plugins: dev .venv-machines/.dev  ## plug-ins inside real neutron and nova (root, for what it installs and for namespaces)
 	tests/plugins/install
 	/usr/bin/python3 -m pytest tests/plugins/l2isolate
 	tests/plugins/nova/run
+	/usr/bin/python3 -m pytest tests/plugins/machines_driver
 
 machines: .venv-machines/.dev  ## the physical-machine service: its API, its workers, emulated BMCs (no root)
 	$(MACHINES_PYTEST) tests/machines/unit tests/machines/service tests/machines/emulated

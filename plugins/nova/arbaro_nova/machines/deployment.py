@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a reserved machine to a running server: ports, config drive, image, and what nova is told when it fails."""
+
+from __future__ import annotations
+
+from nova import exception
+from nova.compute import task_states
+from oslo_log import log as logging
+
+from arbaro_nova.machines import config_drive, ports
+from arbaro_nova.machines.client import MachinesClient
+from arbaro_nova.machines.errors import ApiError, MachineFailed
+from arbaro_nova.machines.machine import Machine
+from arbaro_nova.machines.waiting import wait_for_task
+
+LOG = logging.getLogger(__name__)
+
+
+def deploy(client: MachinesClient, settings, context, instance, machine, injected_files, admin_password, network_info):
+    """Have the server's image and config drive written to its machine; return the machine when it runs."""
+    if not instance.image_ref:
+        raise MachineFailed(
+            "A physical machine starts from its disk: create the server from an image.", elsewhere=False
+        )
+    vifs = list(network_info or ())
+    ports.plug(context, machine, vifs)
+    body = {
+        "image": {"id": instance.image_ref},
+        "config_drive": {"files": config_drive.files_for(instance, injected_files, admin_password, vifs)},
+        "network": ports.addresses(vifs),
+    }
+    machine = client.deploy(machine.id, instance.uuid, body, context.request_id)
+    LOG.info("Machine %s is deployed", machine.name, instance=instance)
+    return wait_for_task(
+        client,
+        machine,
+        "deployment",
+        "active",
+        timeout=settings.deploy_timeout,
+        interval=settings.poll_interval,
+        look=lambda: stop_if_deleted(instance),
+    )
+
+
+def show_config_drive(instance) -> None:
+    """Say with the server that it has a config drive: every machine gets one, asked for or not."""
+    if not instance.config_drive:
+        instance.config_drive = "True"
+        instance.save()
+
+
+def stop_if_deleted(instance) -> None:
+    """Stop when the user wants the server no longer: its deletion waits for us."""
+    instance.refresh()
+    if instance.task_state == task_states.DELETING:
+        raise exception.UnexpectedDeletingTaskStateError(
+            instance_uuid=instance.uuid, expected={"task_state": []}, actual={"task_state": [task_states.DELETING]}
+        )
+
+
+def build_error(client: MachinesClient, instance, machine: Machine | None, error: ApiError) -> exception.NovaException:
+    """Choose what nova does next: try another machine, or tell the user.
+
+    Nova forgets the cause when no other machine is left ("Exhausted all hosts"), so that is looked up first.
+    """
+    if error.elsewhere and other_machines(client, machine):
+        return exception.InstanceDeployFailure(str(error))
+    return exception.BuildAbortException(instance_uuid=instance.uuid, reason=str(error))
+
+
+def other_machines(client: MachinesClient, machine: Machine | None) -> bool:
+    """Whether nova would find another free machine of this kind; if that cannot be said, it may look."""
+    try:
+        return machine is None or client.free(machine.resource_class) > 0
+    except ApiError as error:
+        LOG.warning("Cannot say whether other machines are free: %s", error)
+        return True
