@@ -15,7 +15,6 @@ from .conftest import ROOT, Tool
 from .test_cloud import PRIVATE
 
 # Not yet seen green on a clean machine.
-pytestmark = pytest.mark.soak
 #: A server without a network is up sooner; where it lands is the same.
 CREATE = [
     "--os-compute-api-version",
