@@ -180,8 +180,24 @@ def test_a_port_comes_and_goes(cloud: Tool, near: Guest) -> None:
     cloud.client("port", "delete", "second-port")
 
 
+@pytest.fixture
+def without_inspection(cloud: Tool) -> Iterator[None]:
+    """Debian's nova 26.2.2 inspects a server's kernel as if it were a disk when it moves live, and refuses it.
+
+    Only guests with a kernel image of their own (tiny) are hit; nova has a switch for it.
+    """
+    file, section = "/etc/nova/nova-compute.conf", "[workarounds]\ndisable_deep_image_inspection = true"
+    for host in ("compute1", "compute2"):
+        on(cloud, host, f"cp -p {file} {file}.kept; printf '\n{section}\n' >>{file}; systemctl restart nova-compute")
+    wait_until(lambda: cloud.status()["findings"] == [], "nova-compute is back", 120)
+    yield
+    for host in ("compute1", "compute2"):
+        on(cloud, host, f"mv {file}.kept {file}; systemctl restart nova-compute")
+    wait_until(lambda: cloud.status()["findings"] == [], "nova-compute is back", 120)
+
+
 @pytest.mark.parametrize("way", ["live", "cold"])
-def test_a_server_moves(cloud: Tool, near: Guest, far: Guest, first: Guest, way: str) -> None:
+def test_a_server_moves(cloud: Tool, near: Guest, far: Guest, first: Guest, without_inspection: None, way: str) -> None:
     """Its route moves once; live, nothing is lost but what QEMU itself pauses."""
     source, target = find(cloud, "near").host, far.host if find(cloud, "near").host != far.host else first.host
     words = ["--live-migration", "--block-migration"] if way == "live" else []
@@ -206,8 +222,9 @@ FAULTS: list[tuple[str, Callable[[Tool, str], object], int]] = [
     ("agent restarted", lambda c, h: on(c, h, "systemctl restart neutron-l2isolate-agent"), 0),
     ("dnsmasq killed (-9)", lambda c, h: on(c, h, "pkill -9 dnsmasq"), 0),
     ("dnsmasq's container restarted", lambda c, h: on(c, h, "systemctl restart l2isolate-dhcp"), 0),
-    ("bgpd killed (-9) on the host", lambda c, h: on(c, h, "pkill -9 bgpd"), 0),
-    ("FRR restarted on the host", lambda c, h: on(c, h, "systemctl restart frr"), 20),
+    # Its BFD sessions end with it, and the switches cannot tell that from a dead host.
+    ("bgpd killed (-9) on the host", lambda c, h: on(c, h, "pkill -9 bgpd"), 50),
+    ("FRR restarted on the host", lambda c, h: on(c, h, "systemctl restart frr"), 100),
     ("RabbitMQ restarted", lambda c, h: on(c, "controller", "systemctl restart rabbitmq-server"), 0),
     ("neutron-server restarted", lambda c, h: on(c, "controller", "systemctl restart neutron-server"), 0),
 ]
@@ -230,20 +247,29 @@ def test_fault(cloud: Tool, first: Guest, name: str, fault: Callable[[Tool, str]
     wait_until(lambda: cloud.status()["findings"] == [], "all well again", 120)
 
 
+SILENCE = """\
+table inet silence {
+    chain in { type filter hook prerouting priority -500; policy drop;
+        iifname lo accept
+    }
+    chain out { type filter hook postrouting priority 500; policy drop;
+        oifname lo accept
+    }
+}
+table arp silence {
+    chain in { type filter hook input priority 0; policy drop; }
+}
+"""
+
+
 @contextlib.contextmanager
 def silent(cloud: Tool, tor: str) -> Iterator[None]:
-    """A switch that takes everything and says nothing; its cables stay up."""
-    table = "table netdev silence { chain %s { type filter hook ingress device %s priority -500; policy drop; } }"
-    links = on(cloud, tor, "ls /sys/class/net").split()
-    rules = "".join(table % (link, link) for link in links if link.startswith(("port1", "port2", "peer")))
-    leave = "table inet silence { chain out { type filter hook output priority -500; oifname != lo drop; } }"
+    """A switch that takes everything and says nothing, also to its VRRP partner; its cables stay up."""
     pid = cloud.run(["podman", "inspect", "--format", "{{.State.Pid}}", f"arbaro-test-{tor}"]).strip()
-    # eth0 too: its VRRP partner is to notice.
-    rules += table % ("eth0", "eth0") + leave
-    inside = ["nsenter", "--target", pid, "--net"]
-    cloud.run([*inside, "nft", rules])
+    inside = ["nsenter", "--target", pid, "--net", "nft"]
+    cloud.run([*inside, SILENCE])
     yield
-    cloud.run([*inside, "nft", "delete table netdev silence; delete table inet silence"])
+    cloud.run([*inside, "delete table inet silence; delete table arp silence"])
 
 
 @pytest.mark.parametrize("tor", ["tor1", "tor2"])
