@@ -40,6 +40,7 @@ machines: .venv-machines/.dev  ## the physical-machine service: its API, its wor
 	$(MACHINES_PYTEST) tests/machines/unit tests/machines/service tests/machines/emulated
 machines-live: .venv-machines/.dev  ## the same with real ramdisk and disks, in emulated machines (root)
 	tests/machines/install live
+	.venv-machines/bin/python -m tests.machines.live.recipes
 	tests/machines/live/in-own-namespaces $(MACHINES_PYTEST) -s tests/machines/live
 .venv-machines/.dev: services/machines/pyproject.toml services/machines/constraints.txt
 	tests/machines/install

@@ -3,7 +3,6 @@
 
 import hashlib
 import os
-import subprocess
 import threading
 from collections.abc import Iterator
 from functools import partial
@@ -15,31 +14,13 @@ import pytest
 
 from ..site import ROOT
 from .metal import ADDRESS, Metal, run
-
-#: What has been built is kept for the next run.
-CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "arbaro-machines-tests"
-SOURCES = Path("/etc/apt/sources.list.d/debian.sources")
+from .recipes import built
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if "ARBARO_OWN_NAMESPACES" not in os.environ:
         for item in items:
             item.add_marker(pytest.mark.skip("needs namespaces of its own: make machines-live"))
-
-
-def built(recipe: str) -> Path:
-    """Build a recipe, once for each form of it."""
-    content = hashlib.sha256()
-    for file in sorted(path for path in (ROOT / "images" / recipe).rglob("*") if path.is_file()):
-        content.update(file.read_bytes())
-    out = CACHE / f"{Path(recipe).name}-{content.hexdigest()[:12]}"
-    if not out.exists():
-        new = out.with_suffix(".new")
-        subprocess.run(["rm", "-rf", str(new)], check=True)
-        new.mkdir(parents=True)
-        subprocess.run([ROOT / "images" / recipe / "build", new, SOURCES, "bookworm"], check=True)
-        new.rename(out)
-    return out
 
 
 @pytest.fixture(scope="session")

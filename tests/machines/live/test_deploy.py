@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From an empty disk to a script's output, with the real ramdisk in real (emulated) machines; then wiped, really."""
+"""From an empty disk to a script's output, with the real ramdisk in real (emulated) machines; then wiped, really.
+
+Not yet seen green: it waits for a machine with time for it.
+"""
 
 import base64
 import subprocess
