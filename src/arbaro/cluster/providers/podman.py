@@ -166,9 +166,8 @@ class Podman:
     def _spec_of(self, network: dict[str, Any]) -> CloudSpec:
         labels = network["labels"]
         hosts = [state.name for state in self.list_hosts(labels[LABEL])]
-        computes = max(
-            [int(labels["arbaro.computes"]), *(int(n.removeprefix("compute")) for n in hosts if n.startswith("compute"))]
-        )
+        numbers = [int(name.removeprefix("compute")) for name in hosts if name.startswith("compute")]
+        computes = max(int(labels["arbaro.computes"]), *numbers, 0)
         return CloudSpec(
             labels[LABEL],
             labels["arbaro.release"],
