@@ -9,6 +9,7 @@ processes of a host, read from /proc/*/smaps_rollup, once first-vm runs.
 """
 
 import argparse
+import json
 import re
 import shutil
 import statistics
@@ -39,7 +40,8 @@ def phases(output: str) -> dict[str, float]:
 
 def memory() -> dict[str, float]:
     """MiB of each host, guests included."""
-    hosts = ("controller", "compute1", "compute2")
+    rows = json.loads(timed("status", "bench", "--json")[1])["items"]
+    hosts = [row["name"] for row in rows if row["kind"] == "host"]
     return {host: float(timed("ssh", "bench", host, "--", PSS)[1]) for host in hosts}
 
 
