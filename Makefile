@@ -44,6 +44,7 @@ soak: dev  ## longer tests: kill it at many moments, start it over and over
 bench: dev  ## the benchmarks' tables
 	$(PYTHON) benchmarks/up.py
 	$(PYTHON) benchmarks/env.py
+	/usr/bin/python3 benchmarks/network.py
 
 wheel: dev  ## the installable package, in dist/
 	.venv/bin/pip wheel --quiet --no-deps --wheel-dir dist .
