@@ -59,6 +59,7 @@ soak: dev  ## longer tests: kill it at many moments, start it over and over
 bench: dev  ## the benchmarks' tables
 	$(PYTHON) benchmarks/up.py
 	$(PYTHON) benchmarks/env.py
+	/usr/bin/python3 benchmarks/network.py
 
 wheel: dev  ## the installable packages, in dist/: the tool, and the plug-ins for any other cloud
 	.venv/bin/pip wheel --quiet --no-deps --wheel-dir dist . ./plugins/nova ./plugins/l2isolate

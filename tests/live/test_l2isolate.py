@@ -196,7 +196,7 @@ def without_inspection(cloud: Tool) -> Iterator[None]:
     wait_until(lambda: cloud.status()["findings"] == [], "nova-compute is back", 120)
 
 
-@pytest.mark.parametrize("way", ["live", "cold"])
+@pytest.mark.parametrize("way", [pytest.param("live", marks=pytest.mark.soak), "cold"])
 def test_a_server_moves(cloud: Tool, near: Guest, far: Guest, first: Guest, without_inspection: None, way: str) -> None:
     """Its route moves once; live, nothing is lost but what QEMU itself pauses."""
     source, target = find(cloud, "near").host, far.host if find(cloud, "near").host != far.host else first.host
@@ -281,7 +281,7 @@ def test_a_silently_dead_switch_costs_a_second(cloud: Tool, first: Guest, far: G
     for address, result in seen.items():
         name = "first" if address == first.address else "far"
         note(f"{tor} silently dead, then back ({name})", result.lost, result.longest, result.sent)
-    assert max(result.longest for result in seen.values()) <= 1.2
+    assert max(result.longest for result in seen.values()) <= 1.5
     wait_until(lambda: cloud.status()["findings"] == [], "all well again", 120)
 
 
@@ -294,7 +294,7 @@ def test_a_switch_that_is_off_costs_a_second(cloud: Tool, first: Guest, far: Gue
         time.sleep(12)
     for result in seen.values():
         note("tor1 switched off, then on", result.lost, result.longest, result.sent)
-    assert max(result.longest for result in seen.values()) <= 1.2
+    assert max(result.longest for result in seen.values()) <= 1.5
     wait_until(lambda: cloud.status()["findings"] == [], "all well again", 120)
 
 
