@@ -23,7 +23,7 @@ from arbaro.settings import load_settings
 #: MiB: a controller, each compute with a guest, each switch; measured, see benchmarks/.
 MEMORY = {CONTROLLER: 2200, COMPUTE: 700, TOR: 80}
 #: MiB that images and one cloud take on the disk.
-DISK = 7000
+DISK = 8000
 
 
 @dataclass(frozen=True)
