@@ -30,8 +30,8 @@ class FakeKeystone:
     knows_rules: bool = True
     #: The services whose [keystone_authtoken] has no service_type: they refuse all that comes with access rules.
     without_type: set[str] = field(default_factory=set)
-    #: The services that look at no access rules at all; the real keystone is one of them.
-    careless: set[str] = field(default_factory=lambda: {"identity"})
+    #: The services that look at no access rules at all; the real keystone before 2023.2 is one of them.
+    careless: set[str] = field(default_factory=set)
     #: The services that answer 503, as a load balancer does for one that is down.
     down: set[str] = field(default_factory=set)
     delay: float = 0.0
