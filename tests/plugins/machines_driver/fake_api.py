@@ -64,9 +64,11 @@ class FakeApi:
         """Enrol machines that are ready; returns the last one's document."""
         for _ in range(count):
             number = len(self.machines) + 1
+            name = f"pm{number:05}"
             machine = {
-                "id": str(uuid.uuid4()),
-                "name": f"pm{number:05}",
+                # The same ids in each run: by them the nova-computes share the machines.
+                "id": str(uuid.uuid5(uuid.NAMESPACE_DNS, name)),
+                "name": name,
                 "revision": 1,
                 "state": "available",
                 "power": "off",
