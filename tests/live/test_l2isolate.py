@@ -252,7 +252,9 @@ def silent(cloud: Tool, tor: str) -> Iterator[None]:
     """A switch that takes everything and says nothing, no ARP and nothing to its VRRP partner; its cables stay up."""
     pid = cloud.run(["podman", "inspect", "--format", "{{.State.Pid}}", f"arbaro-test-{tor}"]).strip()
     inside = ["nsenter", "--target", pid, "--net"]
-    ports = [line.split()[1].split("@")[0].rstrip(":") for line in cloud.run([*inside, "ip", "-o", "link"]).splitlines()]
+    ports = [
+        line.split()[1].split("@")[0].rstrip(":") for line in cloud.run([*inside, "ip", "-o", "link"]).splitlines()
+    ]
     chains = (
         f"chain {way}_{port} {{ type filter hook {way} device {port} priority 0; policy drop; }}"
         for port in ports
