@@ -224,7 +224,7 @@ FAULTS: list[tuple[str, Callable[[Tool, str], object], int]] = [
     ("dnsmasq's container restarted", lambda c, h: on(c, h, "systemctl restart l2isolate-dhcp"), 0),
     # Its BFD sessions end with it, and the switches cannot tell that from a dead host.
     ("bgpd killed (-9) on the host", lambda c, h: on(c, h, "pkill -9 bgpd"), 50),
-    ("FRR restarted on the host", lambda c, h: on(c, h, "systemctl restart frr"), 100),
+    ("FRR restarted on the host", lambda c, h: on(c, h, "systemctl restart frr"), 130),
     ("RabbitMQ restarted", lambda c, h: on(c, "controller", "systemctl restart rabbitmq-server"), 0),
     ("neutron-server restarted", lambda c, h: on(c, "controller", "systemctl restart neutron-server"), 0),
 ]
@@ -256,12 +256,12 @@ def silent(cloud: Tool, tor: str) -> Iterator[None]:
         line.split()[1].split("@")[0].rstrip(":") for line in cloud.run([*inside, "ip", "-o", "link"]).splitlines()
     ]
     chains = (
-        f"chain {way}_{port} {{ type filter hook {way} device {port} priority 0; policy drop; }}"
+        f"chain {way}_{port} {{ type filter hook {way} device {port} priority 0; policy drop; }};"
         for port in ports
         for way in ("ingress", "egress")
         if port != "lo"
     )
-    cloud.run([*inside, "nft", "table netdev silence { " + "; ".join(chains) + " }"])
+    cloud.run([*inside, "nft", "table netdev silence { " + " ".join(chains) + " }"])
     yield
     cloud.run([*inside, "nft", "delete table netdev silence"])
 
