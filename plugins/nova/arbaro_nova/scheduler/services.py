@@ -47,7 +47,7 @@ def read_few_services():
     if ours:
         setattr(manager, REPLACED, ours)
     else:
-        LOG.warning("This nova's HostManager is not one that we know: at each request it reads the services of all hosts")
+        LOG.warning("This nova's HostManager is not one that we know: at each request it reads all services")
 
 
 def replacement(manager):
