@@ -9,7 +9,7 @@ from crowd import Crowd
 
 @dataclass(frozen=True)
 class Kind:
-    """A row of the table: which variant of the scheduler is asked, and the aggregate of each request (None: no hint)."""
+    """A row of the table: which variant of the scheduler is asked, and each request's aggregate (None: no hint)."""
 
     title: str
     variant: str

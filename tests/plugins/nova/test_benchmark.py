@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the benchmark of scheduling counts is counted right, and what it fills it takes away again."""
 
+import signal
+import subprocess
+import sys
 import time
 
 import ask
@@ -11,7 +14,7 @@ import pytest
 import scheduler
 import sqlalchemy as sa
 from controller import Controller, told
-from crowd import Crowd, scheduler_host
+from crowd import Crowd, aggregate_uuid, scheduler_host
 from kinds import Kind, fresh_kinds, settled_kinds, spread, turns
 from nova import rpc
 from nova.objects import base
@@ -170,6 +173,95 @@ def test_it_is_told_how_far_it_is_and_no_more_when_it_is_over(capsys):
     assert first.endswith("Waiting: 0 s in all\n")
     time.sleep(0.2)
     assert capsys.readouterr().err == ""
+
+
+#: Stands in for `arbaro ssh`: notes each command, and answers as the scripts on the controller do.
+STAND_IN = """\
+#!/usr/bin/python3
+import json, sys, time
+command = sys.argv[-1]
+if "tar -x" not in command:
+    with open(sys.argv[0] + ".log", "a") as log:
+        print(command.partition("python3 -B ")[2] or "mysql", file=log)
+if "fill.py" in command:
+    ids = {f"bench-aggregate-{n:03d}": n for n in range(1, 9)}
+    print(json.dumps({"seconds": 1.0, "peak_mib": 1, "aggregates": ids}))
+if "own_cost" in command:
+    print(9)
+if "scheduler.py start" in command or "scheduler.py wait" in command:
+    print(json.dumps({"ours": 200}))
+if command.endswith("ask.py"):
+    for line in sys.stdin:
+        variant, hint = json.loads(line)
+        if variant == "all_services":
+            time.sleep(SLOW)
+        host = None if variant == "alone" else HOSTS[str(hint)]
+        print(json.dumps({"seconds": 0.1 if hint else 1.0, "host": host}), flush=True)
+"""
+RUN = """\
+import pathlib, runpy, controller
+controller.ROOT = pathlib.Path(sys.argv.pop(1))
+runpy.run_path(controller.__file__.replace("controller.py", "__main__.py"), run_name="__main__")
+"""
+
+
+@pytest.fixture
+def started(tmp_path):
+    """Starts the benchmark against a stand-in for a cloud; returns the process and the log of its commands."""
+
+    def start(*words, slow=0.0):
+        hosts = {"None": "bench-00001"}
+        for number, names in CROWD.hosts().items():
+            hosts[str(number)] = hosts[aggregate_uuid(number)] = min(names)
+        stand_in = tmp_path / "arbaro"
+        stand_in.write_text(STAND_IN.replace("SLOW", str(slow)).replace("HOSTS", repr(hosts)))
+        stand_in.chmod(0o755)
+        script = f"import sys; sys.path.insert(0, {fill.__file__.rpartition('/')[0]!r})\n" + RUN
+        argv = [
+            sys.executable,
+            "-B",
+            "-c",
+            script,
+            str(tmp_path),
+            "cloud",
+            "--computes",
+            "40",
+            "--aggregates",
+            "8",
+            *words,
+        ]
+        process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        return process, tmp_path / "arbaro.log"
+
+    return start
+
+
+CLEANED = ["scheduler.py stop", "fill.py ", "scheduler.py restore"]
+
+
+def test_a_whole_run_prints_the_table_and_takes_away_what_it_has_filled(started):
+    process, log = started("--hinted", "20", "--unhinted", "4", "--all-services", "4", "--alone", "3", "--fresh", "1")
+    printed, said = process.communicate(timeout=60)
+    assert process.returncode == 0, printed + said
+    rows = {
+        row.split("|")[1].strip(): row.split("|")[2].strip() for row in printed.splitlines() if row.startswith("| ")
+    }
+    assert rows.pop("requests") == "number"
+    assert list(rows.values()) == ["1", "8", "4", "4", "20", "4", "3"]
+    assert "With a hint it is 10.0 times as fast as no hint." in printed
+    assert log.read_text().splitlines()[-3:] == CLEANED
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_run_that_is_ended_takes_it_away_too(started, number):
+    process, log = started(slow=60.0)
+    while not log.exists() or "settle.py" not in log.read_text():
+        time.sleep(0.05)
+    time.sleep(0.5)
+    process.send_signal(number)
+    process.communicate(timeout=30)
+    assert process.returncode != 0
+    assert log.read_text().splitlines()[-3:] == CLEANED
 
 
 def test_the_plug_ins_own_cost_is_measured_alone(place, monkeypatch):
