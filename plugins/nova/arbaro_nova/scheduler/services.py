@@ -81,7 +81,7 @@ def reading_few(stock, api, models):
     @api.pick_context_manager_reader
     def services_of(context, hosts):
         query = api.model_query(context, models.Service).filter_by(binary="nova-compute")
-        rows = query.filter(models.Service.host.in_(hosts)).all()
+        rows = query.filter(models.Service.host.in_(list(hosts))).all()
         return base.obj_make_list(context, objects.ServiceList(context), objects.Service, rows)
 
     def read(context, uuids):
