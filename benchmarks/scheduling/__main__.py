@@ -3,112 +3,118 @@
 
     .venv/bin/python benchmarks/scheduling CLOUD                   fills the cloud CLOUD, asks, empties it again
     .venv/bin/python benchmarks/scheduling CLOUD --computes 60 …   the same, small
+    .venv/bin/python benchmarks/scheduling CLOUD --profile         only where the time of one request goes
+    .venv/bin/python benchmarks/scheduling CLOUD --clean           only empties it, after a run that was killed
 
 What is real: MariaDB, RabbitMQ, placement, nova-scheduler, and the requests, which come over RPC as nova-conductor's
 do. What is not: the computes. They are rows, copied from the first real compute's. Servers that are created meanwhile
 may land on them: take a cloud that nobody needs.
+
+Four nova-schedulers run side by side, each with a configuration of its own, and are asked in turn.
 """
 
 import argparse
-import json
-import subprocess
+import signal
 import sys
 import time
-from pathlib import Path
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
+from controller import Controller, say, told
 from crowd import Crowd, aggregate_name, aggregate_uuid
-from result import Run, shortfalls, spread, table
+from kinds import Kind, fresh_kinds, settled_kinds, turns
+from result import Answer, Run, collected, comparisons, shortfalls, table
 
-ROOT = Path(__file__).parents[2]
-THERE = "/usr/local/lib/arbaro-benchmark"
-
-
-class Controller:
-    """Runs our scripts on a cloud's controller."""
-
-    def __init__(self, cloud: str) -> None:
-        self.cloud = cloud
-
-    def run(self, command: str, stdin: bytes = b"") -> str:
-        """Run a command there as root; it ends us with what it said if it fails."""
-        argv = [ROOT / "arbaro", "ssh", self.cloud, "controller", "--", command]
-        done = subprocess.run(argv, input=stdin, capture_output=True, timeout=3600)
-        if done.returncode:
-            raise SystemExit(f"{command} failed:\n{done.stdout.decode()}{done.stderr.decode()}")
-        return done.stdout.decode()
-
-    def send(self) -> None:
-        """Lay the scripts there, where the user nova can read them."""
-        archive = ["tar", "-c", "--owner=0", "--group=0", "--mode=u=rwX,go=rX", "--exclude=__pycache__", "."]
-        packed = subprocess.run(archive, cwd=Path(__file__).parent, capture_output=True, check=True).stdout
-        self.run(f"mkdir -p {THERE} && tar -x -C {THERE}", packed)
-
-    def script(self, words: str, stdin: str = "", user: str = "root") -> str:
-        """Run one of the scripts."""
-        return self.run(f"cd {THERE} && runuser -u {user} -- python3 -B {words}", stdin.encode())
-
-    def ask(self, hints: list[Any]) -> list[dict[str, Any]]:
-        """Have these requests scheduled, one after the other."""
-        answers: list[dict[str, Any]] = json.loads(self.script("ask.py", json.dumps(hints), user="nova"))
-        return answers
+VARIANTS = ("without", "ours", "all_services", "alone")
 
 
 def main() -> int:
     """Fill, ask, empty; print the table, and end with 1 if something is not as it was wanted."""
     wish = parse()
+    # An order to end shall take the same way out as Ctrl-C does.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     controller, crowd = Controller(wish.cloud), Crowd(wish.computes, wish.aggregates)
     controller.send()
-    try:
-        filled = json.loads(controller.script(f"fill.py {crowd.computes} {crowd.aggregates}"))
-        say(f"Filled in {filled['seconds']:.1f} s, {filled['peak_mib']} MiB at most: {sizes(controller)}.")
+    with taken_away(controller):
+        if wish.clean:
+            return 0
+        controller.script("scheduler.py stop")
+        with told("Filling"):
+            filled = controller.fill(f"{crowd.computes} {crowd.aggregates}")
+        memory = f"Filled in {filled['seconds']:.1f} s, {filled['peak_mib']} MiB at most: {sizes(controller)}."
+        say(memory)
         if wish.profile:
             return profile(controller, crowd)
+        own = float(controller.script("own_cost.py", user="nova"))
         runs = measure(controller, crowd, filled["aggregates"], wish)
+    return tell(runs, crowd, wish.faster, own, memory)
+
+
+@contextmanager
+def taken_away(controller: Controller) -> Iterator[None]:
+    """At the end, whatever ends it, take away what we have filled, and have the cloud's own nova-scheduler run."""
+    try:
+        yield
     finally:
-        emptied = json.loads(controller.script("fill.py"))
+        # Who is in a hurry now would leave the cloud with 10,000 computes that are not there.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
         controller.script("scheduler.py stop")
-        say(f"Emptied in {emptied['seconds']:.1f} s.")
-    return tell(runs, crowd, wish.faster)
+        try:
+            with told("Emptying"):
+                controller.fill()
+        finally:
+            controller.script("scheduler.py restore")
 
 
 def measure(controller: Controller, crowd: Crowd, ids: dict[str, int], wish: argparse.Namespace) -> dict[str, Run]:
-    """Ask each variant of the scheduler in turn."""
+    """Ask the schedulers as they have just started, and when all computes have reported their servers."""
+    deadline = time.monotonic() + wish.minutes * 60
 
-    def start(variant: str) -> None:
-        memory = controller.script(f"scheduler.py {variant} {wish.candidates}").strip()
-        for _ in range(2 if wish.settle else 0):
+    def ask(what: str, kinds: Sequence[Kind]) -> dict[str, Run]:
+        order, asked = turns(kinds), list[tuple[int, Answer]]()
+        questions = ((kinds[n].variant, name_of(aggregate, ids)) for n, aggregate in order)
+        with told(what, lambda: f"{len(asked)} of {len(order)}"):
+            for (n, _), answer in zip(order, controller.ask(questions), strict=False):
+                asked.append((n, answer))
+                if time.monotonic() > deadline:
+                    break
+        return collected(kinds, asked)
+
+    def warm(variants: Sequence[str]) -> None:
+        ask("First requests, not counted", [Kind(variant, variant, [None, 1]) for variant in variants])
+
+    names = " ".join(VARIANTS)
+    with told("Starting nova-schedulers"):
+        memory = controller.script(f"scheduler.py start {wish.candidates} {names}").strip()
+    say(f"Their memory in MiB: {memory}")
+    fresh = fresh_kinds(crowd, wish.fresh)
+    warm(["ours"])
+    runs = ask("Just started", fresh)
+    with told("Computes report"):
+        for _ in range(2):
             controller.script(f"settle.py {crowd.computes} {crowd.aggregates}", user="nova")
-            memory = controller.script(f"scheduler.py wait {variant}").strip()
-        controller.ask([None, None])
-        say(f"nova-scheduler ({variant}) is ready with {memory} MiB.")
-
-    def run(kind: str, wanted: list[int | None]) -> Run:
-        began = time.monotonic()
-        # By id and by uuid in turn: both are ways to name an aggregate.
-        names = [(ids[aggregate_name(n)] if n % 2 else aggregate_uuid(n)) if n else None for n in wanted]
-        found = Run(kind, wanted, controller.ask(names))
-        say(f"{kind}: {len(wanted)} in {time.monotonic() - began:.0f} s")
-        return found
-
-    runs = {}
-    start("without")
-    runs["bare"] = run("no hint, nova without our plug-in", [None] * wish.bare)
-    start("ours")
-    runs["free"] = run("no hint", [None] * wish.unhinted)
-    runs["hinted"] = run("with a hint", list(spread(wish.hinted, crowd, wish.hinted // 20)))
-    start("alone")
-    runs["alone"] = run("with a hint, by the filter alone", list(spread(wish.alone, crowd, wish.alone // 3)))
-    return runs
+            memory = controller.script(f"scheduler.py wait {names}").strip()
+    say(f"Their memory in MiB: {memory}")
+    warm(VARIANTS)
+    return runs | ask("Settled", settled_kinds(crowd, **{key: vars(wish)[key] for key in COUNTS}))
 
 
-def tell(runs: dict[str, Run], crowd: Crowd, faster: float) -> int:
+def name_of(aggregate: int | None, ids: dict[str, int]) -> Any:
+    """How a request names an aggregate: by id and by uuid in turn, as both are ways to."""
+    if aggregate is None:
+        return None
+    return ids[aggregate_name(aggregate)] if aggregate % 2 else aggregate_uuid(aggregate)
+
+
+def tell(runs: dict[str, Run], crowd: Crowd, faster: float, own: float, memory: str) -> int:
     """Print what came out."""
-    print(f"\n{crowd.computes:,} computes in {crowd.aggregates} aggregates\n\n{table(list(runs.values()), crowd)}\n")
-    hinted, free, bare = runs["hinted"], runs["free"], runs["bare"]
-    print(f"With a hint it is {free.median / hinted.median:.1f} times as fast as without.")
-    print(f"Without a hint it takes {(free.median / bare.median - 1) * 100:+.1f} % of the time without our plug-in.")
-    found = shortfalls(hinted, free, runs["alone"], crowd, faster)
+    print(
+        f"\n{crowd.computes:,} computes in {crowd.aggregates} aggregates. {memory}\n\n{table(runs.values(), crowd)}\n"
+    )
+    print("\n".join(comparisons(runs, own)))
+    found = shortfalls(runs, crowd, faster=faster, own_microseconds=own)
     print("".join(f"NOT AS WANTED: {one}\n" for one in found), end="")
     return 1 if found else 0
 
@@ -116,8 +122,9 @@ def tell(runs: dict[str, Run], crowd: Crowd, faster: float) -> int:
 def profile(controller: Controller, crowd: Crowd) -> int:
     """Print where the time of a request goes."""
     for what, hint in (("No hint", ""), ("With a hint", aggregate_uuid(1))):
-        command = f"profile_request.py {crowd.computes} {crowd.aggregates} {hint}"
-        print(f"\n{what}\n\n{controller.script(command, user='nova')}")
+        with told(what):
+            found = controller.script(f"profile_request.py {crowd.computes} {crowd.aggregates} {hint}", user="nova")
+        print(f"\n{what}\n\n{found}")
     return 0
 
 
@@ -131,9 +138,13 @@ def sizes(controller: Controller) -> str:
     return ", ".join(f"{name} {size} MiB" for name, size in rows)
 
 
-def say(text: str) -> None:
-    """Say how far it is."""
-    print(text, file=sys.stderr, flush=True)
+#: How many requests of each kind, and what they are.
+COUNTS = {
+    "hinted": (300, "requests with a hint"),
+    "unhinted": (30, "requests without one, and as many to a nova without our plug-in"),
+    "all_services": (60, "requests with a hint while all services are read, as nova does"),
+    "alone": (30, "requests by the filter alone"),
+}
 
 
 def parse() -> argparse.Namespace:
@@ -143,13 +154,13 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--computes", type=int, default=10_000)
     parser.add_argument("--aggregates", type=int, default=200)
     parser.add_argument("--candidates", type=int, default=1000, help="[scheduler] max_placement_results")
-    parser.add_argument("--hinted", type=int, default=300, help="requests with a hint")
-    parser.add_argument("--unhinted", type=int, default=30, help="requests without one")
-    parser.add_argument("--bare", type=int, default=10, help="requests without one, to a nova without our plug-in")
-    parser.add_argument("--alone", type=int, default=30, help="requests by the filter alone")
+    for name, (count, text) in COUNTS.items():
+        parser.add_argument(f"--{name.replace('_', '-')}", type=int, default=count, help=text)
+    parser.add_argument("--fresh", type=int, default=5, help="requests without a hint to schedulers just started")
+    parser.add_argument("--minutes", type=float, default=25, help="no more is asked after so many minutes")
     parser.add_argument("--faster", type=float, default=4, help="how many times as fast a hint must make it")
-    parser.add_argument("--settle", action="store_true", help="first have all computes report their servers")
     parser.add_argument("--profile", action="store_true", help="only show where the time of one request goes")
+    parser.add_argument("--clean", action="store_true", help="only take away what a killed run has left")
     return parser.parse_args()
 
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Ask the real nova-scheduler over RPC for places, as nova-conductor does. Runs on the controller, as the user nova.
 
-Reads a JSON list of hints (null for a request without one) and writes a JSON list of answers: seconds, the host that
-was chosen, and the reason if there was none.
+Reads lines of JSON, the variant of the scheduler and a hint (null for a request without one), and answers each with a
+line: seconds, the host that was chosen, and the reason if there was none.
 """
 
 import json
@@ -10,6 +10,7 @@ import sys
 import time
 import uuid
 
+from crowd import scheduler_host
 from fill import PROJECT
 from nova import config, context, exception, objects
 from nova.scheduler.client import query
@@ -55,6 +56,19 @@ def start():
     return query.SchedulerQueryClient(), context.RequestContext(PROJECT, PROJECT, is_admin=False)
 
 
+def directed(variant):
+    """A client whose requests reach this one of the schedulers that run side by side."""
+    client = query.SchedulerQueryClient()
+    rpc = client.scheduler_rpcapi.client
+    rpc.target = rpc.target(server=scheduler_host(variant))
+    return client
+
+
 if __name__ == "__main__":
-    client, ctxt = start()
-    json.dump([ask(client, ctxt, hint) for hint in json.load(sys.stdin)], sys.stdout)
+    _, ctxt = start()
+    clients = {}
+    for line in sys.stdin:
+        variant, hint = json.loads(line)
+        if variant not in clients:
+            clients[variant] = directed(variant)
+        print(json.dumps(ask(clients[variant], ctxt, hint)), flush=True)

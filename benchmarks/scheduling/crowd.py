@@ -57,3 +57,8 @@ def aggregate_name(number: int) -> str:
 def aggregate_uuid(number: int) -> str:
     """The uuid of an aggregate, in nova and in placement."""
     return f"{number:08x}-a99e-4000-8000-{number:012x}"
+
+
+def scheduler_host(variant: str) -> str:
+    """The name by which one of the schedulers is asked, and goes into the database."""
+    return f"{PREFIX}{variant.replace('_', '-')}"

@@ -3,29 +3,29 @@
 
     profile_request.py COMPUTES AGGREGATES [HINT]        runs on the controller, as the user nova
 
-Each part is timed twice: as a scheduler just started sees it, and when all computes have reported their servers.
+Each part is timed three times: as a scheduler just started sees it; when all computes have reported their servers; and
+so again, with all services read as nova does.
 """
 
 import functools
 import sys
 import time
-import timeit
 
-from arbaro_nova.scheduler import filters
-from arbaro_nova.scheduler.request import require_hinted_aggregates
+from arbaro_nova.scheduler import services
 from ask import request, start
 from crowd import Crowd
 from nova import objects
 from nova.conf import CONF
 from nova.scheduler import host_manager, manager, utils
 from nova.scheduler.client import report
+from own_cost import own_microseconds
 
 objects.register_all()
 #: Parts of nova in the order in which they run, and what each does. What is in brackets is also in the part above it.
 PARTS = (
     (report.SchedulerReportClient, "get_allocation_candidates", "placement: candidates"),
     (host_manager.HostManager, "_get_computes_for_cells", "database: services and compute nodes"),
-    (objects.ServiceList, "get_by_binary", "(all services of the cell)"),
+    (objects.ServiceList, "get_by_binary", "(all services of the cell, where they are read)"),
     (objects.ComputeNodeList, "get_all_by_uuids", "(the candidates' compute nodes)"),
     (host_manager.HostManager, "_get_host_states", "host states"),
     (host_manager.HostManager, "_get_instances_by_host", "(database: servers, asked for each candidate)"),
@@ -67,29 +67,24 @@ def settle(scheduler, ctxt, crowd):
         scheduler.sync_instance_info(ctxt, compute.name, [])
 
 
-def own_microseconds(ctxt):
-    """What our two halves take of a request without a hint."""
-    spec, ours = request(ctxt, None), filters.AggregateHintFilter()
-    turns = 10_000
-    both = timeit.timeit(lambda: (require_hinted_aggregates(ctxt, spec), ours.filter_all([], spec)), number=turns)
-    return both / turns * 1e6
-
-
 def main(crowd, hint):
     """Print a table: parts, and seconds of the second request before and after settling."""
     _, ctxt = start()
     # The computes have reported once, when they were made; that shall do.
     CONF.set_override("service_down_time", 86400)
+    scheduler = manager.SchedulerManager()
+    # After what our plug-in replaces is in its place.
     for owner, name, part in PARTS:
         watch(owner, name, part)
-    scheduler = manager.SchedulerManager()
     measure(scheduler, ctxt, hint)
     fresh = measure(scheduler, ctxt, hint)
     settle(scheduler, ctxt, crowd)
     settled = measure(scheduler, ctxt, hint)
-    print("| part | just started | settled |\n|---|---:|---:|")
+    CONF.set_override("few_candidates", 0, services.SECTION)
+    columns = (fresh, settled, measure(scheduler, ctxt, hint))
+    print("| part | just started | settled | settled, all services read |\n|---|---:|---:|---:|")
     for _, _, part in PARTS:
-        print(f"| {part} | {fresh.get(part, 0):.2f} s | {settled.get(part, 0):.2f} s |")
+        print(f"| {part} | {' | '.join(f'{column.get(part, 0):.2f} s' for column in columns)} |")
     if not hint:
         print(f"\nOf that, ours: {own_microseconds(ctxt):.0f} microseconds.")
 

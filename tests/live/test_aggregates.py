@@ -170,6 +170,10 @@ def test_the_benchmark_runs_small(cloud: Tool) -> None:
         "20",
         "--unhinted",
         "3",
+        "--all-services",
+        "20",
+        "--fresh",
+        "1",
         "--alone",
         "9",
     ]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The filter that nova-scheduler loads by its own options, and by which the request filter comes along:
+"""The filter that nova-scheduler loads by its own options, and by which all else that we do there comes along:
 
     [filter_scheduler]
     available_filters = nova.scheduler.filters.all_filters
@@ -12,6 +12,7 @@ from oslo_log import log
 
 from arbaro_nova.scheduler.hint import HINT, hinted_aggregates, is_in
 from arbaro_nova.scheduler.request import require_hinted_aggregates
+from arbaro_nova.scheduler.services import read_few_services
 
 LOG = log.getLogger(__name__)
 
@@ -24,11 +25,12 @@ class AggregateHintFilter(filters.BaseHostFilter):
     RUN_ON_REBUILD = False
 
     def __init__(self):
-        """Nova makes a filter only if it is enabled, so this one option switches both halves on, or neither."""
+        """Nova makes a filter only if it is enabled, so this one option switches all of it on, or nothing."""
         super().__init__()
         # Nova has no option for request filters. Its list of them is read anew for each request.
         if require_hinted_aggregates not in request_filter.ALL_REQUEST_FILTERS:
             request_filter.ALL_REQUEST_FILTERS.append(require_hinted_aggregates)
+        read_few_services()
 
     def filter_all(self, filter_obj_list, spec_obj):
         """Filter hosts; a request without the hint pays for one look, not for one at each host."""
