@@ -3,6 +3,7 @@
 
 import contextlib
 import json
+import re
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -212,7 +213,13 @@ def test_a_server_moves(cloud: Tool, near: Guest, far: Guest, first: Guest, with
     result = seen[near.address]
     note(f"{way} migration", result.lost, result.longest, result.sent)
     assert find(cloud, "near").host == target
-    assert way == "cold" or result.longest <= 0.5
+    if way == "live":
+        # While QEMU hands the guest over, it pauses it; only what comes on top is the network's.
+        domain = cloud.openstack("server", "show", "near")["OS-EXT-SRV-ATTR:instance_name"]
+        job = on(cloud, target, f"virsh domjobinfo {domain} --completed --rawstats")
+        paused = int(re.findall(r"downtime: +(\d+)", job)[0]) / 1000
+        note(f"live migration, of which QEMU paused the guest {paused:.2f} s", result.lost, result.longest, result.sent)
+        assert result.longest <= paused + 0.5
 
 
 # What faults cost. Each is (name, what breaks it, most pings that may be lost of ten a second).

@@ -33,7 +33,8 @@ def look_at_aggregates(connection: "Connection") -> list[Aggregate]:
     aggregates = list(connection.compute.aggregates())
     if not aggregates:
         return []
-    hosts = {hypervisor.id: hypervisor.service_details["host"] for hypervisor in connection.compute.hypervisors(details=True)}
+    hypervisors = connection.compute.hypervisors(details=True)
+    hosts = {hypervisor.id: hypervisor.service_details["host"] for hypervisor in hypervisors}
     known = frozenset(hosts.values())
 
     def in_placement(uuid: str) -> frozenset[str]:

@@ -166,7 +166,10 @@ class Podman:
         """Remove containers, then networks: a killed `down` finds by the spec's network what is left."""
         containers = [_container(name, state.name) for state in self.list_hosts(name)]
         if containers:
-            shell.run(["podman", "rm", "--force", "--time", "0", "--volumes", *containers], timeout=180)
+            remove = ["podman", "rm", "--force", "--ignore", "--time", "0", "--volumes", *containers]
+            # On a busy machine a host may take longer to die than podman waits; the second time it is dead.
+            if not shell.succeeds(remove, timeout=180):
+                shell.run(remove, timeout=180)
         if shell.succeeds(["nft", "list", "table", "ip", _network(name)]):
             shell.run(["nft", "delete", "table", "ip", _network(name)])
         for network in (f"{_network(name)}-provider", _network(name)):
