@@ -42,9 +42,9 @@ MEMORY_SCRATCH, IMAGE_SIZE = Path("/dev/shm/arbaro-build"), 2000
 HELPING_ROLES = ("catalog", "wsgi", "frr", "python_plugin", "personalise")
 #: What stands for a cloud's and a host's addresses until they have some; strings that stand nowhere else.
 BAKED_ADDRESSES = {name: f"{name.replace('_', '-')}.arbaro.invalid" for name in sorted(ADDRESSES | RACK_ADDRESSES)}
+BAKED_HOST_ADDRESS = "host-address.arbaro.invalid"
 #: What is brought to hosts of a role because of physical machines, by the variables that name it.
 PARTS = {CONTROLLER: ("machines_bundle", "machines_ramdisk"), RACK: ("machines_emulated_bundle",)}
-BAKED_HOST_ADDRESS = "host-address.arbaro.invalid"
 
 
 @dataclass(frozen=True)
