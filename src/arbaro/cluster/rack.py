@@ -87,7 +87,9 @@ class Rack:
             neutron.create_subnet(network_id=network.id, **wanted_subnet(self.spec.rack_network))
 
     def lacks_machines(self) -> bool:
-        """Say whether a machine is not enrolled, or not in the stock yet."""
+        """Say whether a machine is not enrolled, or not in the stock yet; or whether nobody answers who knows."""
+        if self._silence():
+            return True
         states = {name: found["state"] for name, found in self.machines().items()}
         return any(states.get(name, "enrolled") in UNDER_WAY for name in self.spec.machine_names)
 
