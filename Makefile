@@ -53,7 +53,7 @@ live: dev  ## live tests: a real cloud, made by our own command (root; KEEP=1 ke
 
 test: lint unit envs plugins machines live  ## all tests
 
-soak: dev  ## longer tests: kill it at many moments, start it over and over
+soak: dev machines-live  ## longer tests: kill it at many moments, start it over and over
 	$(PYTEST) tests/live -m soak
 
 bench: dev  ## the benchmarks' tables

@@ -150,13 +150,13 @@ class Site:
         self.operator.call("POST", "/v1/machines", body | more, status=201)
         return f"m{number}"
 
-    def stocked(self, number: int) -> str:
+    def stocked(self, number: int, seconds: float = 40) -> str:
         """Enrol the machine and bring it into the stock the whole way."""
         name = self.enrol(number)
         self.operator.call("POST", f"/v1/machines/{name}/inspect", status=202)
         self.wait(name, "inspected")
         self.operator.call("POST", f"/v1/machines/{name}/provide", status=202)
-        self.wait(name, "available")
+        self.wait(name, "available", seconds=seconds)
         return name
 
     def held(self, number: int) -> str:
