@@ -26,8 +26,8 @@ from arbaro.settings import load_settings
 MEMORY = {CONTROLLER: 2200, COMPUTE: 700, TOR: 80, RACK: 200}
 #: MiB: an emulated machine with QEMU, and its service on the controller. Estimated, not measured.
 MACHINE_MEMORY, MACHINES_SERVICE_MEMORY = 900, 400
-#: MiB that images and one cloud take on the disk.
-DISK = 8000
+#: MiB that images and one cloud take on the disk; what machines add is estimated.
+DISK, MACHINES_DISK = 8000, 3000
 
 
 @dataclass(frozen=True)
@@ -154,4 +154,5 @@ def check_room(cloud: Cloud) -> None:
     if cloud.spec.rack in missing:
         needed += MACHINES_SERVICE_MEMORY + cloud.spec.machines * MACHINE_MEMORY
     built = all(exists(cloud.images.name(role)) for role in cloud.images.roles)
-    machine.check_room(needed, DISK if missing and not built else 1000, machine.look_at_machine())
+    disk_needed = DISK + (MACHINES_DISK if cloud.spec.machines else 0)
+    machine.check_room(needed, disk_needed if missing and not built else 1000, machine.look_at_machine())
