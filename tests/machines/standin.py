@@ -43,8 +43,8 @@ class Ramdisk:
         self._insist("POST", f"{self.url}/word", data=body)
 
     def _insist(self, method: str, url: str, **more: Any) -> requests.Response:
-        """Until the service answers, as the real one does."""
-        for left in reversed(range(20)):
+        """Until the service answers, as the real one does; a minute, for a busy machine starts an API slowly."""
+        for left in reversed(range(120)):
             try:
                 answer = requests.request(method, url, headers=self._headers, timeout=10, **more)
                 answer.raise_for_status()
