@@ -8,6 +8,10 @@ CONTROLLER = "controller"
 COMPUTE = "compute"
 #: A top-of-rack switch of the fabric that leads to servers.
 TOR = "tor"
+#: A host that gives out physical machines too: a controller's second role.
+MACHINES = "machines"
+#: A host whose guests stand for physical machines.
+RACK = "rack"
 
 
 @dataclass(frozen=True)
@@ -21,7 +25,7 @@ class Host:
     @property
     def role(self) -> str:
         """The role that decides which image it starts from."""
-        return next(role for role in (CONTROLLER, COMPUTE, TOR) if role in self.roles)
+        return next(role for role in (CONTROLLER, COMPUTE, TOR, RACK) if role in self.roles)
 
     def is_a(self, role: str) -> bool:
         """Say whether the host has this role."""

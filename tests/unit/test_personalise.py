@@ -62,3 +62,19 @@ def test_a_kill_in_the_middle_is_repaired_by_the_next_run(
     monkeypatch.setattr(script, "write_like", real)
     script.main("files")
     assert {path.read_text() for path in (tmp_path / "etc").iterdir()} == {"password = newsecret\n"}
+
+
+def test_a_key_of_the_image_is_no_clouds_key(script: ModuleType, tmp_path: Path) -> None:
+    key = tmp_path / "etc/key"
+    key.write_text("as baked\n")
+    key.chmod(0o640)
+    script.renew_keys((tmp_path / "etc").glob("key"))
+    assert len(key.read_bytes()) == 44
+    assert stat.S_IMODE(key.stat().st_mode) == 0o640
+    script.renew_keys((tmp_path / "not there").glob("key"))
+
+
+def test_a_controller_without_machines_is_not_asked_for_their_user(script: ModuleType) -> None:
+    names = script.DATABASE_USERS
+    statements = script.database_users({f"{name}_database_password": "secret" for name in names})
+    assert all(statement.startswith("ALTER USER IF EXISTS ") for statement in statements)

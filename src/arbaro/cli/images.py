@@ -70,15 +70,23 @@ def images_prune(dry_run: bool) -> int:
     from arbaro.cluster import images as room
     from arbaro.cluster.agents import prune_agents
     from arbaro.cluster.drivers import NETWORK_DRIVERS
+    from arbaro.cluster.machine_parts import disk, prune_parts
     from arbaro.releases import list_releases, load_release
 
     provider()
     with only_one_for_images():
         host = machine.look_at_machine()
-        current = [room.HostImages(load_release(r), n, host) for r in list_releases() for n in NETWORK_DRIVERS]
+        current = [
+            room.HostImages(load_release(r), n, host, machines)
+            for r in list_releases()
+            for n in NETWORK_DRIVERS
+            for machines in (False, True)
+        ]
         keep = [name for one in current for name in (one.base, *map(one.name, one.roles))]
         removed = [*room.prune_images(keep, dry_run=dry_run), *guests.prune_guests(dry_run=dry_run)]
         removed += prune_agents({agent.name for one in current for agent in one.agents}, dry_run=dry_run)
+        parts = {part.path for one in current for part in one.parts.values()} | {disk(guests.Guest("tiny")).path}
+        removed += prune_parts(parts, dry_run=dry_run)
     verb = "Would remove" if dry_run else "Removed"
     output.say("\n".join(f"{verb} {name}" for name in removed) or "Nothing to remove.")
     return EXIT_OK

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 @NAME
 @click.option("--release", metavar="NAME", help="OpenStack release.  [default: zed]")
 @click.option("--computes", type=int, metavar="N", help="Hosts that run servers.  [default: 2]")
+@click.option("--machines", type=int, metavar="N", help="Emulated physical machines.  [default: 0]")
 @click.option("--network", metavar="DRIVER", help="Network driver.  [default: l2isolate]")
 @click.option(
     "--user-data",
@@ -77,7 +78,7 @@ def up(dry_run: bool, verbose: bool, **wishes: Any) -> int:
 def _check_wish(wish: "Wish") -> None:
     """Refuse what no cloud can have, before anything is touched. Raises ArbaroError."""
     from arbaro.cluster.drivers import NETWORK_DRIVERS
-    from arbaro.cluster.spec import check_computes
+    from arbaro.cluster.spec import check_computes, check_machines
     from arbaro.releases import load_release
     from arbaro.settings import check_name, load_settings
 
@@ -87,6 +88,8 @@ def _check_wish(wish: "Wish") -> None:
         load_release(wish.release)
     if wish.computes is not None:
         check_computes(wish.computes)
+    if wish.machines is not None:
+        check_machines(wish.machines)
     check_name(wish.name)
     load_settings()
 
@@ -99,7 +102,8 @@ def _describe(cloud: "Cloud") -> str:
     return (
         f"Cloud {spec.name}: OpenStack {spec.release.capitalize()}, 1 controller and "
         f"{spec.computes} compute{'s' if spec.computes > 1 else ''} on {spec.underlay}, "
-        f"guests by {kind} ({host.virt_reason})."
+        + (f"{spec.machines} emulated physical machine{'s' if spec.machines > 1 else ''}, " if spec.machines else "")
+        + f"guests by {kind} ({host.virt_reason})."
     )
 
 
@@ -130,6 +134,11 @@ def _say_next(cloud: "Cloud") -> None:
     output.say("What to type next:")
     output.say(f"  {cloud.proof.client()} server list")
     output.say(f"  {cloud.proof.ssh_line()}")
+    if cloud.spec.machines:
+        from arbaro.cluster.rack import FLAVOR, IMAGE, NETWORK
+
+        asked = f"--image {IMAGE} --flavor {FLAVOR} --network {NETWORK} --user-data SCRIPT testpm"
+        output.say(f"  {cloud.proof.client()} server create {asked}")
     output.say(
         f"  . {access.openrc_file(cloud.keeper)}          # the same cloud for tools that know only the environment"
     )

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """One personal cloud with all that acts on it, and how it is found: by what was asked for, or by its name."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -12,18 +12,22 @@ from arbaro.cluster.drivers import DEFAULT_DRIVER
 from arbaro.cluster.ground import Ground
 from arbaro.cluster.guests import Guest
 from arbaro.cluster.images import HostImages, exists
+from arbaro.cluster.machine_parts import disk
 from arbaro.cluster.proof import Proof
 from arbaro.cluster.providers import Provider
+from arbaro.cluster.rack import Rack
 from arbaro.cluster.spec import CloudSpec, choose_subnets
 from arbaro.errors import ArbaroError
-from arbaro.hosts import COMPUTE, CONTROLLER, TOR, Host
+from arbaro.hosts import COMPUTE, CONTROLLER, RACK, TOR, Host
 from arbaro.releases import load_release
 from arbaro.settings import load_settings
 
 #: MiB: a controller, each compute with a guest, each switch; measured, see benchmarks/.
-MEMORY = {CONTROLLER: 2200, COMPUTE: 700, TOR: 80}
-#: MiB that images and one cloud take on the disk.
-DISK = 8000
+MEMORY = {CONTROLLER: 2200, COMPUTE: 700, TOR: 80, RACK: 200}
+#: MiB: an emulated machine with QEMU, and its service on the controller. Estimated, not measured.
+MACHINE_MEMORY, MACHINES_SERVICE_MEMORY = 900, 400
+#: MiB that images and one cloud take on the disk; what machines add is estimated.
+DISK, MACHINES_DISK = 8000, 3000
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,7 @@ class Wish:
     release: str | None = None
     computes: int | None = None
     network: str | None = None
+    machines: int | None = None
     script: Path | None = None
 
 
@@ -53,12 +58,18 @@ class Cloud:
     @cached_property
     def images(self) -> HostImages:
         """The images that its hosts start from."""
-        return HostImages(load_release(self.spec.release), self.spec.network, machine.look_at_machine())
+        release, host = load_release(self.spec.release), machine.look_at_machine()
+        return HostImages(release, self.spec.network, host, machines=bool(self.spec.machines))
 
     @cached_property
     def ground(self) -> Ground:
         """What its first server stands on."""
         return Ground(self.spec, self.keeper, Guest("tiny"))
+
+    @cached_property
+    def rack(self) -> Rack:
+        """Its emulated physical machines."""
+        return Rack(self.spec, self.ground, disk(self.ground.guest))
 
     @cached_property
     def proof(self) -> Proof:
@@ -69,7 +80,7 @@ class Cloud:
     def inventory(self) -> dict[str, Any]:
         """Its Ansible inventory."""
         images = {**self.images.variables, **self.images.agent_variables, "agent_images_dir": str(agents_dir())}
-        variables = images | self.spec.addresses
+        variables = images | self.images.machines_variables | self.spec.addresses
         return playbooks.inventory(self.spec.hosts, variables, self.keeper)
 
     @property
@@ -99,11 +110,17 @@ def wanted_cloud(wish: Wish, provider: Provider) -> Cloud:
         underlay, pool = choose_subnets(load_settings().underlay, provider.taken_networks())
         release = load_release(wish.release or "zed")
         return Cloud(
-            CloudSpec(wish.name, release.name, computes, wish.network or DEFAULT_DRIVER, underlay, pool),
+            CloudSpec(
+                wish.name, release.name, computes, wish.network or DEFAULT_DRIVER, underlay, pool, wish.machines or 0
+            ),
             provider,
             wish.script,
         )
-    for option, asked, has in (("release", wish.release, found.release), ("network", wish.network, found.network)):
+    for option, asked, has in (
+        ("release", wish.release, found.release),
+        ("network", wish.network, found.network),
+        ("machines", wish.machines, found.machines),
+    ):
         if asked not in (None, has):
             raise ArbaroError(
                 f"The cloud {wish.name} has {option} {has}, not {asked}.",
@@ -113,8 +130,7 @@ def wanted_cloud(wish: Wish, provider: Provider) -> Cloud:
         raise ArbaroError(
             f"The cloud {wish.name} has {found.computes} computes; `up` only adds some.", hint=f"arbaro up {wish.name}"
         )
-    spec = CloudSpec(found.name, found.release, computes, found.network, found.underlay, found.provider)
-    return Cloud(spec, provider, wish.script)
+    return Cloud(replace(found, computes=computes), provider, wish.script)
 
 
 def existing_cloud(name: str, provider: Provider) -> Cloud:
@@ -135,5 +151,8 @@ def check_room(cloud: Cloud) -> None:
     running = {state.name for state in cloud.provider.list_hosts(cloud.spec.name) if state.state == "running"}
     missing = [host for host in cloud.spec.hosts if host.name not in running]
     needed = sum(MEMORY[host.role] for host in missing)
+    if cloud.spec.rack in missing:
+        needed += MACHINES_SERVICE_MEMORY + cloud.spec.machines * MACHINE_MEMORY
     built = all(exists(cloud.images.name(role)) for role in cloud.images.roles)
-    machine.check_room(needed, DISK if missing and not built else 1000, machine.look_at_machine())
+    disk_needed = DISK + (MACHINES_DISK if cloud.spec.machines else 0)
+    machine.check_room(needed, disk_needed if missing and not built else 1000, machine.look_at_machine())

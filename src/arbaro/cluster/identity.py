@@ -13,14 +13,15 @@ from pathlib import Path
 
 from arbaro import shell
 from arbaro.errors import ArbaroError
-from arbaro.hosts import COMPUTE, CONTROLLER, TOR, Host
+from arbaro.hosts import COMPUTE, CONTROLLER, RACK, TOR, Host
 from arbaro.settings import clouds_dir
 
-DATABASES = ("keystone", "glance", "placement", "nova", "neutron")
-SERVICE_USERS = ("glance", "placement", "nova", "neutron")
+DATABASES = ("keystone", "glance", "placement", "nova", "neutron", "machines")
+SERVICE_USERS = ("glance", "placement", "nova", "neutron", "machines")
 RABBITMQ_USERS = ("nova", "neutron")
 #: What is written into hosts as secrets are, although it is none: where things are in this very cloud.
 ADDRESSES = frozenset({"public_address", "guest_pool", "guest_router"})
+RACK_ADDRESSES = frozenset({"rack_network", "rack_gateway", "rack_ramdisks", "rack_machines"})
 #: A compute gets what it needs to speak to the controller, and nothing that opens a database; a switch gets no secret.
 NEEDS = {
     COMPUTE: ADDRESSES
@@ -34,6 +35,7 @@ NEEDS = {
         "nova_migration_public_key",
     },
     TOR: ADDRESSES,
+    RACK: RACK_ADDRESSES | {"machines_bmc_password"},
 }
 
 #: The cloud's own directory would make too long a path for a socket.
@@ -47,7 +49,7 @@ def new_identity(addresses: Mapping[str, str]) -> Identity:
     names = [f"{user}_database_password" for user in DATABASES]
     names += [f"{user}_service_password" for user in SERVICE_USERS]
     names += [f"{user}_rabbitmq_password" for user in RABBITMQ_USERS]
-    names += ["keystone_admin_password", "metadata_proxy_secret", "rabbitmq_cookie"]
+    names += ["keystone_admin_password", "metadata_proxy_secret", "rabbitmq_cookie", "machines_bmc_password"]
     identity = {name: secrets.token_hex(20) for name in names}
     for user in RABBITMQ_USERS:
         identity[f"{user}_rabbitmq_hash"] = rabbitmq_hash(identity[f"{user}_rabbitmq_password"])

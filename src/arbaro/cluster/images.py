@@ -20,16 +20,16 @@ import yaml
 
 from arbaro import shell
 from arbaro.checks import Finding, wait_until_silent
-from arbaro.cluster import aptsources, playbooks
+from arbaro.cluster import aptsources, machine_parts, playbooks
 from arbaro.cluster.agents import AgentImage, agents_dir
 from arbaro.cluster.drivers import NETWORK_DRIVERS
-from arbaro.cluster.identity import Keeper
+from arbaro.cluster.identity import ADDRESSES, RACK_ADDRESSES, Keeper
 from arbaro.cluster.keys import digest, key_of
 from arbaro.cluster.machine import Machine, look_at_machine
 from arbaro.cluster.providers.podman import Podman, system_container_flags
 from arbaro.cluster.spec import choose_subnets
 from arbaro.errors import ArbaroError, CommandError
-from arbaro.hosts import COMPUTE, CONTROLLER, TOR, Host
+from arbaro.hosts import COMPUTE, CONTROLLER, MACHINES, RACK, TOR, Host
 from arbaro.releases import Release
 from arbaro.settings import cache_dir, files_dir, load_settings
 from arbaro.steps import Note, Step
@@ -41,10 +41,10 @@ MEMORY_SCRATCH, IMAGE_SIZE = Path("/dev/shm/arbaro-build"), 2000
 #: Roles that others include, and the one that ends each image.
 HELPING_ROLES = ("catalog", "wsgi", "frr", "python_plugin", "personalise")
 #: What stands for a cloud's and a host's addresses until they have some; strings that stand nowhere else.
-BAKED_ADDRESSES = {
-    name: f"{name.replace('_', '-')}.arbaro.invalid" for name in ("public_address", "guest_pool", "guest_router")
-}
+BAKED_ADDRESSES = {name: f"{name.replace('_', '-')}.arbaro.invalid" for name in sorted(ADDRESSES | RACK_ADDRESSES)}
 BAKED_HOST_ADDRESS = "host-address.arbaro.invalid"
+#: What is brought to hosts of a role because of physical machines, by the variables that name it.
+PARTS = {CONTROLLER: ("machines_bundle", "machines_ramdisk"), RACK: ("machines_emulated_bundle",)}
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,8 @@ class HostImages:
     release: Release
     network: str
     machine: Machine
+    #: With what clouds with physical machines have beside: more on the controller, and a host for emulated ones.
+    machines: bool = False
 
     @property
     def base(self) -> str:
@@ -75,12 +77,14 @@ class HostImages:
             *(sorted((files_dir() / "plugins").glob("*/arbaro_*")) if role == CONTROLLER else []),
         ]
         variables = self.variables | (self.agent_variables if role == COMPUTE else {})
+        variables |= {name: part.path.name for name, part in self.parts.items() if name in PARTS.get(role, ())}
         return _name(role, [self.base, json.dumps(variables, sort_keys=True), digest(paths)])
 
     @property
     def roles(self) -> tuple[str, ...]:
         """The roles that there is an image for."""
-        return (CONTROLLER, COMPUTE, *((TOR,) if NETWORK_DRIVERS[self.network].tors else ()))
+        fabric = (TOR,) if NETWORK_DRIVERS[self.network].tors else ()
+        return (CONTROLLER, COMPUTE, *fabric, *((RACK,) if self.machines else ()))
 
     @property
     def agents(self) -> list[AgentImage]:
@@ -97,19 +101,23 @@ class HostImages:
                 Step("Build the base image", lambda: not exists(self.base), self._build_base, 55),
                 *(agent.step() for agent in self.agents if not exists(self.name(COMPUTE))),
                 *beside,
+                *(part.step() for part in self.parts.values()),
             ],
             Step("Make a network for building", self._network_is_missing, _create_build_network),
             [self._bake_step(role) for role in self.roles],
         ]
 
     def _bake_step(self, role: str) -> Step:
-        expected = {CONTROLLER: 330, COMPUTE: 240, TOR: 60}[role]
+        expected = {CONTROLLER: 330, COMPUTE: 240, TOR: 60, RACK: 120}[role]
         return Step(
             f"Bake the {role} image", lambda: not exists(self.name(role)), lambda note: self._bake(role, note), expected
         )
 
     def _roles(self, role: str) -> list[str]:
-        return roles_of(yaml.safe_load((files_dir() / "ansible/playbooks/site.yml").read_text()), role, self.network)
+        books = [files_dir() / "ansible/playbooks" / name for name in ("site.yml", "machines.yml")]
+        plays = [play for book in books for play in yaml.safe_load(book.read_text())]
+        groups = [role, *([MACHINES] if role == CONTROLLER and self.machines else [])]
+        return [name for group in groups for name in roles_of(plays, group, self.network)]
 
     def _network_is_missing(self) -> bool:
         unbuilt = [role for role in self.roles if not exists(self.name(role))]
@@ -124,6 +132,22 @@ class HostImages:
     def agent_variables(self) -> dict[str, str]:
         """The variables that name the agents' images; only the computes' image depends on them."""
         return {f"{agent.agent}_agent_image": agent.name for agent in self.agents}
+
+    @property
+    def parts(self) -> dict[str, machine_parts.Part]:
+        """What is brought to hosts because of physical machines, by the variable that names it."""
+        if not self.machines:
+            return {}
+        return {
+            "machines_bundle": machine_parts.service(),
+            "machines_ramdisk": machine_parts.ramdisk(self.release.suite),
+            "machines_emulated_bundle": machine_parts.emulator(),
+        }
+
+    @property
+    def machines_variables(self) -> dict[str, str]:
+        """The variables that say where those are on this machine."""
+        return {name: str(part.path) for name, part in self.parts.items()}
 
     def _build_base(self, note: Note) -> None:
         with _scratch() as scratch:
@@ -164,13 +188,15 @@ class HostImages:
         shell.run(["podman", "start", container])
         form = f'{{{{(index .NetworkSettings.Networks "{BUILD_NETWORK}").IPAddress}}}}'
         address = IPv4Address(shell.run(["podman", "inspect", "--format", form, container]).strip())
-        host = Host(role, address, frozenset({role}))
+        second = [MACHINES] if role == CONTROLLER and self.machines else []
+        host = Host(role, address, frozenset({role, *second}))
         keeper = Keeper(f".image-{role}")
         keeper.forget()
         keeper.prepare(BAKED_ADDRESSES, [host])
         variables = {
             **self.variables,
             **self.agent_variables,
+            **self.machines_variables,
             **BAKED_ADDRESSES,
             "host_address": BAKED_HOST_ADDRESS,
             "bake_roles": self._roles(role),
@@ -199,7 +225,7 @@ def _boots(container: str) -> list[Finding]:
 
 def roles_of(site: Iterable[dict[str, Any]], group: str, network: str) -> list[str]:
     """Read from site.yml which roles the hosts of a group get, in order."""
-    plays = [play for play in site if play["hosts"] == group]
+    plays = [play for play in site if play.get("hosts") == group]
     included = "ansible.builtin.include_role"
     names = [name for play in plays for name in play["roles"]]
     names += [task[included]["name"] for play in plays for task in play.get("tasks", []) if included in task]
@@ -266,7 +292,7 @@ def _remove_builds() -> None:
 
 def _builds() -> list[str]:
     # By their exact names: a label would be inherited by the image, and by every host of every cloud made from it.
-    names = (_build_container(role) for role in (CONTROLLER, COMPUTE, TOR))
+    names = (_build_container(role) for role in (CONTROLLER, COMPUTE, TOR, RACK))
     return [name for name in names if shell.succeeds(["podman", "container", "exists", name])]
 
 

@@ -10,7 +10,7 @@ from arbaro.cluster.names import name_hosts
 from arbaro.cluster.providers import Provider
 from arbaro.cluster.waits import in_cloud, wait_for_controller, wait_for_services
 from arbaro.errors import ArbaroError
-from arbaro.hosts import COMPUTE, Host
+from arbaro.hosts import COMPUTE, RACK, Host
 from arbaro.steps import Note, Step
 
 Plan = list[Step | list[Step]]
@@ -29,6 +29,7 @@ def lay_ground(cloud: Cloud) -> Plan:
     spec, guest = cloud.spec, cloud.ground.guest
     return [
         *(cloud.images.steps(guest.step()) if cloud.lacks_hosts else [guest.step()]),
+        *([cloud.rack.disk.step()] if spec.machines else []),
         clean_after_builds(),
         Step(
             "Make the networks",
@@ -41,7 +42,6 @@ def lay_ground(cloud: Cloud) -> Plan:
 def up(cloud: Cloud) -> Plan:
     """From images to a server that ran the person's script. This is the recipe."""
     spec, ground, proof = cloud.spec, cloud.ground, cloud.proof
-    computes = [host for host in spec.hosts if host.is_a(COMPUTE)]
     return [
         Step("Draw secrets and keys", lambda: not _is_prepared(cloud), lambda _: _prepare(cloud)),
         Step(
@@ -52,7 +52,7 @@ def up(cloud: Cloud) -> Plan:
         _write_rules(cloud),
         [_start_host(cloud, host) for host in (spec.controller, *spec.tors)],
         wait_for_controller(cloud),
-        [_start_host(cloud, host) for host in computes],
+        [_start_host(cloud, host) for host in _workers(cloud)],
         _join_fabric(cloud),
         [
             wait_for_services(cloud),
@@ -62,14 +62,14 @@ def up(cloud: Cloud) -> Plan:
         ],
         in_cloud(cloud, Step("Create a server with your script", proof.server_is_missing, proof.create_server, 12)),
         in_cloud(cloud, Step("Reach it by ping and SSH", proof.is_unreached, proof.reach, 8)),
+        *(_bring_machines(cloud) if spec.machines else []),
     ]
 
 
 def stop(cloud: Cloud) -> Plan:
     """Switch the hosts off in order, the computes first; disks and databases stay."""
-    computes = [host for host in cloud.spec.hosts if host.is_a(COMPUTE)]
     others = [cloud.spec.controller, *cloud.spec.tors]
-    return [[_stop_host(cloud, host) for host in computes], [_stop_host(cloud, host) for host in others]]
+    return [[_stop_host(cloud, host) for host in _workers(cloud)], [_stop_host(cloud, host) for host in others]]
 
 
 def start(cloud: Cloud) -> Plan:
@@ -80,13 +80,12 @@ def start(cloud: Cloud) -> Plan:
     if cloud.lacks_hosts:
         name = cloud.spec.name
         raise ArbaroError(f"The cloud {name} is not whole: hosts have still to be made.", hint=f"arbaro up {name}")
-    computes = [host for host in cloud.spec.hosts if host.is_a(COMPUTE)]
     return [
         *prepare_machine(),
         _write_rules(cloud),
         [_start_host(cloud, host) for host in (cloud.spec.controller, *cloud.spec.tors)],
         wait_for_controller(cloud),
-        [_start_host(cloud, host) for host in computes],
+        [_start_host(cloud, host) for host in _workers(cloud)],
         _join_fabric(cloud),
         wait_for_services(cloud),
     ]
@@ -101,6 +100,22 @@ def down(name: str, provider: Provider) -> Plan:
             "Forget clouds.yaml entry, secrets and keys",
             lambda: keeper.directory.exists() or access.is_mentioned(f"arbaro-{name}"),
             lambda _: _forget(keeper),
+        ),
+    ]
+
+
+def _workers(cloud: Cloud) -> list[Host]:
+    """The hosts that run what people ask for: they start when the controller is there, and stop before it."""
+    return [host for host in cloud.spec.hosts if host.is_a(COMPUTE) or host.is_a(RACK)]
+
+
+def _bring_machines(cloud: Cloud) -> Plan:
+    rack = cloud.rack
+    return [
+        in_cloud(cloud, Step("Make flavour, network, image for machines", rack.is_incomplete, rack.prepare, 4)),
+        in_cloud(
+            cloud,
+            Step("Enrol the machines", rack.lacks_machines, rack.enrol, 45 * cloud.spec.machines),
         ),
     ]
 

@@ -12,7 +12,7 @@ from arbaro import shell
 from arbaro.cluster.identity import Keeper, write_private
 from arbaro.cluster.machine import Machine
 from arbaro.errors import CommandError
-from arbaro.hosts import COMPUTE, CONTROLLER, TOR, Host
+from arbaro.hosts import COMPUTE, CONTROLLER, MACHINES, RACK, TOR, Host
 from arbaro.settings import files_dir
 from arbaro.steps import Note
 
@@ -36,12 +36,12 @@ def machine_variables(release: str, network: str, machine: Machine) -> dict[str,
 def inventory(hosts: Sequence[Host], variables: Mapping[str, Any], keeper: Keeper) -> dict[str, Any]:
     """Write the inventory of these hosts, in Ansible's YAML form. It names the files of secrets, and holds none."""
 
+    def members(role: str) -> dict[str, Any]:
+        return {"hosts": {host.name: {"ansible_host": str(host.address)} for host in hosts if host.is_a(role)}}
+
     def group(role: str) -> dict[str, Any]:
         lookup = f"lookup('ansible.builtin.file', '{keeper.identity_file(role)}')"
-        return {
-            "hosts": {host.name: {"ansible_host": str(host.address)} for host in hosts if host.is_a(role)},
-            "vars": {"identity": f"{{{{ {lookup} | from_json }}}}"},
-        }
+        return {**members(role), "vars": {"identity": f"{{{{ {lookup} | from_json }}}}"}}
 
     return {
         "all": {
@@ -55,7 +55,9 @@ def inventory(hosts: Sequence[Host], variables: Mapping[str, Any], keeper: Keepe
                 "controller_host": "controller",
                 "hosts_entries": [{"name": host.name, "address": str(host.address)} for host in hosts],
             },
-            "children": {role: group(role) for role in (CONTROLLER, COMPUTE, TOR)},
+            # MACHINES is a second role: such a host's secrets are those of its first.
+            "children": {role: group(role) for role in (CONTROLLER, COMPUTE, TOR, RACK)}
+            | {MACHINES: members(MACHINES)},
         }
     }
 

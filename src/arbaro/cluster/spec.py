@@ -8,9 +8,10 @@ from itertools import pairwise
 
 from arbaro.cluster.drivers import NETWORK_DRIVERS, NetworkDriver
 from arbaro.errors import ArbaroError
-from arbaro.hosts import COMPUTE, CONTROLLER, TOR, Host
+from arbaro.hosts import COMPUTE, CONTROLLER, MACHINES, RACK, TOR, Host
 
 MAX_COMPUTES = 20
+MAX_MACHINES = 9
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,8 @@ class CloudSpec:
     """One personal cloud.
 
     `underlay` (a /24) joins its hosts and this machine; `provider` (a /24) is where its VMs have their addresses.
-    `network` names the neutron driver, and with it the role neutron_<network> that the computes get.
+    `network` names the neutron driver, and with it the role neutron_<network> that the computes get. `machines` is
+    how many emulated physical machines there are; with none there is no host for them, and no service.
     """
 
     name: str
@@ -35,11 +37,12 @@ class CloudSpec:
     network: str
     underlay: IPv4Network
     provider: IPv4Network
+    machines: int = 0
 
     @property
     def controller(self) -> Host:
         """The host with the databases, the queue and the APIs."""
-        return Host("controller", self.underlay[10], frozenset({CONTROLLER}))
+        return Host("controller", self.underlay[10], frozenset({CONTROLLER, *([MACHINES] if self.machines else [])}))
 
     @property
     def driver(self) -> NetworkDriver:
@@ -52,9 +55,25 @@ class CloudSpec:
         return [Host(name, self.underlay[2 + index], frozenset({TOR})) for index, name in enumerate(self.driver.tors)]
 
     @property
+    def rack(self) -> Host:
+        """The host whose guests stand for physical machines."""
+        return Host("rack", self.underlay[9], frozenset({RACK}))
+
+    @property
+    def rack_network(self) -> IPv4Network:
+        """Where the machines have their addresses: the last quarter of the underlay, routed by the rack's host."""
+        return list(self.underlay.subnets(prefixlen_diff=2))[-1]
+
+    @property
+    def machine_names(self) -> list[str]:
+        """The emulated machines' names."""
+        return [f"pm{number}" for number in range(1, self.machines + 1)]
+
+    @property
     def hosts(self) -> list[Host]:
         """All hosts, the controller first, which is also the order in which they start."""
-        return [self.controller, *self.tors, *(self.compute(number) for number in range(1, self.computes + 1))]
+        computes = (self.compute(number) for number in range(1, self.computes + 1))
+        return [self.controller, *self.tors, *computes, *([self.rack] if self.machines else [])]
 
     @property
     def cables(self) -> list[Cable]:
@@ -79,6 +98,10 @@ class CloudSpec:
             "public_address": str(self.public_address),
             "guest_pool": str(self.provider),
             "guest_router": str(self.guest_router),
+            "rack_network": str(self.rack_network),
+            "rack_gateway": f"{self.rack_network[1]}/{self.rack_network.prefixlen}",
+            "rack_ramdisks": f"{self.rack_network[2]},{self.rack_network[15]}",
+            "rack_machines": " ".join(self.machine_names),
         }
 
     @property
@@ -104,6 +127,12 @@ def check_computes(number: int) -> None:
     """Refuse a cloud that is too small or too large. Raises ArbaroError."""
     if not 1 <= number <= MAX_COMPUTES:
         raise ArbaroError(f"A cloud has 1 to {MAX_COMPUTES} computes, not {number}.", hint="arbaro up --computes 2")
+
+
+def check_machines(number: int) -> None:
+    """Refuse more emulated machines than a rack's host is made for. Raises ArbaroError."""
+    if not 0 <= number <= MAX_MACHINES:
+        raise ArbaroError(f"A cloud has 0 to {MAX_MACHINES} machines, not {number}.", hint="arbaro up --machines 2")
 
 
 def choose_subnets(pool: IPv4Network, taken: Iterable[IPv4Network]) -> tuple[IPv4Network, IPv4Network]:

@@ -18,7 +18,7 @@ from arbaro.cluster.identity import Keeper
 from arbaro.cluster.providers import HostState, Provider
 from arbaro.cluster.spec import CloudSpec
 from arbaro.errors import ArbaroError
-from arbaro.hosts import COMPUTE, Host
+from arbaro.hosts import COMPUTE, MACHINES, Host
 from arbaro.openstack import cloud_errors, connect
 from arbaro.releases import load_release
 
@@ -142,6 +142,8 @@ def wanted_services(spec: CloudSpec) -> list[tuple[str, str]]:
     return [
         *(("nova-conductor", "controller"), ("nova-scheduler", "controller")),
         *((name, host) for host in computes for name in ("nova-compute", "hypervisor", *agents)),
+        # As the role nova_compute_machines calls it.
+        *(("nova-compute", f"machines-{host.name}") for host in spec.hosts if host.is_a(MACHINES)),
     ]
 
 
@@ -181,7 +183,11 @@ def parse_sessions(text: str) -> dict[str, str]:
 def units_wanted(spec: CloudSpec, host: Host) -> list[str]:
     """The names of the units that this host must run."""
     units = load_release(spec.release).data["units"]
-    return [*units[host.role], *(units[spec.network] if host.is_a(COMPUTE) else [])]
+    return [
+        *units[host.role],
+        *(units[spec.network] if host.is_a(COMPUTE) else []),
+        *(units[MACHINES] if host.is_a(MACHINES) else []),
+    ]
 
 
 def parse_units(host: str, text: str) -> Iterator[Unit]:

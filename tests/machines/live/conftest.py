@@ -48,7 +48,7 @@ def images(metal: Metal, tmp_path_factory: pytest.TempPathFactory) -> Iterator[A
         guest = built(f"guests/{name}")
         if name == "tiny":
             source, form = directory / "tiny.raw", "raw"
-            run(ROOT / "tests/machines/live/tiny-disk", guest / "vmlinuz", guest / "initrd", source)
+            run(ROOT / "images/guests/tiny-disk", guest / "vmlinuz", guest / "initrd", source)
         else:
             source, form = directory / f"{name}.qcow2", "qcow2"
             source.symlink_to(guest / "disk.qcow2")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from arbaro.cluster import agents, images, keys
+from arbaro.cluster import agents, images, keys, machine_parts
 from arbaro.cluster.machine import Machine
 from arbaro.releases import load_release
 
@@ -17,17 +17,17 @@ def copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of ansible/, images/ and plugins/ that may be changed."""
     import shutil
 
-    for name in ("ansible", "images", "plugins"):
+    for name in ("ansible", "images", "plugins", "services/machines"):
         shutil.copytree(images.files_dir() / name, tmp_path / name, symlinks=True)
-    for module in (images, keys, agents):
+    for module in (images, keys, agents, machine_parts):
         monkeypatch.setattr(module, "files_dir", lambda: tmp_path)
     monkeypatch.setattr(images.aptsources, "machine_sources", lambda suite: [])
     monkeypatch.setattr(images.aptsources, "machine_apt_options", list)
     return tmp_path
 
 
-def names(driver: str = "linuxbridge") -> dict[str, str]:
-    one = images.HostImages(load_release("zed"), driver, MACHINE)
+def names(driver: str = "linuxbridge", *, machines: bool = False) -> dict[str, str]:
+    one = images.HostImages(load_release("zed"), driver, MACHINE, machines)
     return {"base": one.base, **{role: one.name(role) for role in one.roles}}
 
 
@@ -69,6 +69,30 @@ def test_a_fabric_has_an_image_for_its_switches(copy: Path, file: str, changes: 
     assert {role for role, name in names("l2isolate").items() if name != before[role]} == changes
 
 
+def test_machines_need_another_controller_and_a_rack_and_nothing_else(copy: Path) -> None:
+    plain, machines = names("l2isolate"), names("l2isolate", machines=True)
+    assert {role for role, name in machines.items() if name != plain.get(role)} == {"controller", "rack"}
+
+
+@pytest.mark.parametrize(
+    ("file", "changes"),
+    [
+        ("services/machines/arbaro_machines/worker.py", {"controller"}),
+        ("images/agents/deploy/root/etc/deploy/write", {"controller"}),
+        ("services/machines/constraints.txt", {"controller", "rack"}),
+        ("ansible/roles/machines/tasks/main.yml", {"controller"}),
+        ("ansible/roles/nova_compute_machines/tasks/main.yml", {"controller"}),
+        ("ansible/roles/machines_emulated/tasks/main.yml", {"rack"}),
+        ("ansible/roles/libvirt/tasks/main.yml", {"compute", "rack"}),
+    ],
+)
+def test_a_cloud_without_machines_keeps_its_images_when_they_change(copy: Path, file: str, changes: set[str]) -> None:
+    plain, machines = names(), names(machines=True)
+    (copy / file).write_text((copy / file).read_text() + "\n# changed\n")
+    assert {role for role, name in names(machines=True).items() if name != machines[role]} == changes
+    assert {role for role, name in names().items() if name != plain[role]} == changes & {"compute"}
+
+
 def test_the_size_of_the_machine_is_part_of_the_key(copy: Path) -> None:
     big = images.HostImages(load_release("zed"), "linuxbridge", Machine(32, 64000, 60000, "kvm", ""))
     assert big.name("compute") != names()["compute"]
@@ -90,4 +114,4 @@ def test_cleaning_after_builds_touches_no_clouds_hosts(monkeypatch: pytest.Monke
     asked: list[str] = []
     monkeypatch.setattr(images.shell, "succeeds", lambda argv, **_: asked.append(argv[-1]) or False)
     images._builds_are_left()
-    assert asked == ["arbaro-build-controller", "arbaro-build-compute", "arbaro-build-tor", "arbaro-build"]
+    assert asked == [f"arbaro-build-{role}" for role in ("controller", "compute", "tor", "rack")] + ["arbaro-build"]

@@ -9,7 +9,7 @@ import json
 import os
 import resource
 import shutil
-from ipaddress import IPv4Network
+from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +81,13 @@ class Podman:
     def create_networks(self, spec: CloudSpec) -> None:
         """Make the provider network first: the other one carries the spec, so it is there only when both are."""
         labels = {LABEL: spec.name}
-        facts = {"release": spec.release, "computes": spec.computes, "network": spec.network, "provider": spec.provider}
+        facts = {
+            "release": spec.release,
+            "computes": spec.computes,
+            "network": spec.network,
+            "provider": spec.provider,
+            **({"machines": spec.machines} if spec.machines else {}),
+        }
         facts_labels = {f"arbaro.{key}": str(value) for key, value in facts.items()}
         for name, subnet in _networks(spec).items():
             _create_network(name, subnet, labels | (facts_labels if subnet == spec.underlay else {}))
@@ -150,12 +156,14 @@ class Podman:
 
     def fabric_is_missing(self, spec: CloudSpec) -> bool:
         """Say whether a cable, or this machine's route to the servers, is missing; both end with the hosts."""
-        return bool(spec.tors) and (bool(cables.missing(spec, _pids(spec.name))) or not _is_routed(spec))
+        cut = bool(spec.tors) and bool(cables.missing(spec, _pids(spec.name)))
+        return cut or not all(_is_routed(network, via) for network, via in wanted_routes(spec).items())
 
     def join_fabric(self, spec: CloudSpec) -> None:
-        """Lay the missing cables, and route the servers' addresses to the fabric."""
+        """Lay the missing cables, and route the servers' addresses to the fabric, the machines' to their rack."""
         cables.lay(spec, _pids(spec.name))
-        shell.run(["ip", "route", "replace", str(spec.provider), "via", str(spec.guest_router)])
+        for network, via in wanted_routes(spec).items():
+            shell.run(["ip", "route", "replace", str(network), "via", str(via)])
 
     def has_parts(self, name: str) -> bool:
         """Say whether anything is there that carries the cloud's label, be it half made."""
@@ -189,6 +197,7 @@ class Podman:
             labels["arbaro.network"],
             IPv4Network(network["subnets"][0]["subnet"]),
             IPv4Network(labels["arbaro.provider"]),
+            int(labels.get("arbaro.machines", 0)),
         )
 
 
@@ -250,8 +259,14 @@ def _pids(name: str) -> dict[str, int]:
     return {entry["Labels"]["arbaro.host"]: entry["Pid"] for entry in found}
 
 
-def _is_routed(spec: CloudSpec) -> bool:
-    return str(spec.guest_router) in shell.run(["ip", "-4", "route", "show", str(spec.provider)])
+def wanted_routes(spec: CloudSpec) -> dict[IPv4Network, IPv4Address]:
+    """Plan this machine's routes into the cloud: network → the address behind which it is."""
+    fabric = {spec.provider: spec.guest_router} if spec.tors else {}
+    return fabric | ({spec.rack_network: spec.rack.address} if spec.machines else {})
+
+
+def _is_routed(network: IPv4Network, via: IPv4Address) -> bool:
+    return str(via) in shell.run(["ip", "-4", "route", "show", str(network)])
 
 
 def _networks(spec: CloudSpec) -> dict[str, IPv4Network]:

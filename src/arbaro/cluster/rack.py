@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A cloud's emulated physical machines: enrolled in the machine service, and what a server on one of them needs."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from ipaddress import IPv4Network
+from typing import Any
+
+from arbaro.checks import Finding, wait_until_silent
+from arbaro.cluster import machine
+from arbaro.cluster.ground import Ground
+from arbaro.cluster.machine_parts import Part
+from arbaro.cluster.spec import CloudSpec
+from arbaro.errors import ArbaroError
+from arbaro.steps import Note
+
+PORT = 8780
+NETWORK = "pm"
+FLAVOR = "pm.small"
+IMAGE = "tiny-disk"
+RESOURCE_CLASS = "CUSTOM_PM_SMALL"
+#: A machine is given out whole: what it is made of counts for nothing in placement.
+FLAVOR_SPECS: Mapping[str, str] = {
+    **{f"resources:{name}": "0" for name in ("VCPU", "MEMORY_MB", "DISK_GB")},
+    f"resources:{RESOURCE_CLASS}": "1",
+}
+#: State of a machine that is not in the stock yet → what brings it nearer.
+NEXT: Mapping[str, str] = {
+    "enrolled": "inspect",
+    "inspect-failed": "inspect",
+    "inspected": "provide",
+    "clean-failed": "provide",
+}
+#: States on the way; all others are the stock, or somebody has it.
+UNDER_WAY = frozenset({*NEXT, "inspecting", "cleaning"})
+
+
+@dataclass(frozen=True)
+class Rack:
+    """The machines, made known and looked at as admin."""
+
+    spec: CloudSpec
+    ground: Ground
+    disk: Part
+
+    def is_incomplete(self) -> bool:
+        """Say whether image, flavour or network for machines is missing."""
+        c = self.ground.connection
+        flavor = c.compute.find_flavor(FLAVOR, get_extra_specs=True)
+        return not (flavor and flavor.extra_specs and c.network.find_subnet(NETWORK) and self._image())
+
+    def prepare(self, note: Note) -> None:
+        """Make a flavour and a network, and upload a guest on a disk that starts by itself."""
+        compute, image = self.ground.connection.compute, self.ground.connection.image
+        note("flavour")
+        flavor = compute.find_flavor(FLAVOR) or compute.create_flavor(name=FLAVOR, vcpus=2, ram=768, disk=4)
+        compute.create_flavor_extra_specs(flavor, dict(FLAVOR_SPECS))
+        note("network")
+        self._make_network()
+        if not self._image():
+            note("image")
+            for old in image.images(name=IMAGE, owner=self.ground.connection.current_project_id):
+                image.delete_image(old)
+            image.create_image(
+                IMAGE,
+                filename=str(self.disk.path),
+                container_format="bare",
+                disk_format="raw",
+                visibility="public",
+                arbaro_build=self.disk.path.name,
+                validate_checksum=False,
+            )
+
+    def _image(self) -> Any:
+        c = self.ground.connection
+        found = c.image.images(name=IMAGE, owner=c.current_project_id)
+        current = (one for one in found if one.properties.get("arbaro_build") == self.disk.path.name)
+        return next((one for one in current if one.status == "active"), None)
+
+    def _make_network(self) -> None:
+        neutron = self.ground.connection.network
+        network = neutron.find_network(NETWORK) or neutron.create_network(
+            name=NETWORK, is_shared=True, provider_network_type="flat", provider_physical_network="rack"
+        )
+        if not neutron.find_subnet(NETWORK):
+            neutron.create_subnet(network_id=network.id, **wanted_subnet(self.spec.rack_network))
+
+    def lacks_machines(self) -> bool:
+        """Say whether a machine is not enrolled, or not in the stock yet; or whether nobody answers who knows."""
+        if self._silence():
+            return True
+        states = {name: found["state"] for name, found in self.machines().items()}
+        return any(states.get(name, "enrolled") in UNDER_WAY for name in self.spec.machine_names)
+
+    def enrol(self, note: Note) -> None:
+        """Enrol the machines, and bring them into the stock, one after the other: each starts its ramdisk for that."""
+        wait_until_silent(self._silence, what="An answer of the machine service", timeout=60, note=note)
+        password = self.ground.keeper.identity()["machines_bmc_password"]
+        known = self.machines()
+        for name in self.spec.machine_names:
+            if name not in known:
+                known[name] = self._ask("POST", "/v1/machines", wanted_enrolment(self.spec, name, password))
+        for name in self.spec.machine_names:
+            self._bring_into_stock(known[name], note)
+
+    def _bring_into_stock(self, found: dict[str, Any], note: Note) -> None:
+        while (found := self._when_idle(found, note))["state"] in NEXT:
+            verb = NEXT[found["state"]]
+            note(f"{found['name']}: {verb}")
+            found = self._when_idle(self._ask("POST", f"/v1/machines/{found['id']}/{verb}", {}), note)
+            if fault := found["fault"]:
+                hint = f"arbaro ssh {self.spec.name} rack -- tail -c 2000 /var/lib/rack/consoles/{found['name']}"
+                raise ArbaroError(
+                    f"{found['name']}: {verb} failed: {fault['cause']}", why=fault["next_step"], hint=hint
+                )
+
+    def _when_idle(self, found: dict[str, Any], note: Note) -> dict[str, Any]:
+        """Wait until nothing works on the machine. The service ends each of its steps within its own time."""
+        path = f"/v1/machines/{found['id']}"
+        while (found := self._ask("GET", path))["task"]:
+            note(f"{found['name']}: {found['task']['step'] or found['state']}")
+            time.sleep(1)
+        return found
+
+    def machines(self) -> dict[str, dict[str, Any]]:
+        """Ask for all machines by name."""
+        return {found["name"]: found for found in self._ask("GET", "/v1/machines")["machines"]}
+
+    def _silence(self) -> list[Finding]:
+        from keystoneauth1.exceptions import ClientException
+
+        try:
+            self._ask("GET", "/v1/machines")
+        except ClientException as error:
+            return [Finding("arbaro-machines", str(error), run=f"arbaro logs {self.spec.name} controller")]
+        return []
+
+    def _ask(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        session = self.ground.connection.session
+        answer = session.request(f"http://{self.spec.public_address}:{PORT}{path}", method, json=body)
+        answered: dict[str, Any] = answer.json()
+        return answered
+
+
+def wanted_subnet(network: IPv4Network) -> dict[str, Any]:
+    """Plan the machines' subnet. No DHCP: the config drive says the address, and ramdisks have theirs of the rack."""
+    return {
+        "name": NETWORK,
+        "ip_version": 4,
+        "cidr": str(network),
+        "gateway_ip": str(network[1]),
+        "enable_dhcp": False,
+        "allocation_pools": [{"start": str(network[16]), "end": str(network[-2])}],
+        "dns_nameservers": machine.nameservers(),
+    }
+
+
+def wanted_enrolment(spec: CloudSpec, name: str, password: str) -> dict[str, Any]:
+    """Plan what the service is told of a machine; the role machines_emulated makes it so."""
+    number = int(name.removeprefix("pm"))
+    return {
+        "name": name,
+        "resource_class": RESOURCE_CLASS,
+        "model": "emulated",
+        "room": "here",
+        "rack": "a01",
+        "interfaces": [{"mac": f"52:54:00:70:6d:{number:02x}", "name": "eth0", "boot": True}],
+        "console_url": f"tcp://{spec.rack.address}:{7000 + number}",
+        "bmc": {
+            "address": f"http://{spec.rack.address}:8000",
+            "system": f"/redfish/v1/Systems/00000000-0000-0000-0000-{number:012}",
+            "username": "admin",
+            "password": password,
+        },
+    }
