@@ -18,6 +18,8 @@ import kombu
 
 #: What neutron-server listens to (neutron_lib.agent.topics); reports of being alive are no port's doing.
 TOPICS = {"q-plugin", "q-server-resource-versions", "q-reports-plugin"}
+#: Where it speaks to agents.
+AGENTS = ("q-agent-notifier-", "neutron-vo-", "dhcp_agent")
 PERIODIC = "report_state"
 PAUSE = 0.1
 
@@ -65,12 +67,13 @@ class Messages(threading.Thread):
             self.connection.drain_events()
 
     def _take(self, message):
-        topic = (message.headers.get("routing_keys") or [""])[0]
         exchange = message.headers.get("exchange_name", "")
+        fanout = exchange.endswith("_fanout")
+        topic = exchange.removesuffix("_fanout") if fanout else (message.headers.get("routing_keys") or [""])[0]
         if topic in TOPICS:
             self._count(json.loads(json.loads(message.body)["oslo.message"]))
-        elif exchange.startswith(("q-agent-notifier-", "neutron-vo-")) or topic.startswith("dhcp_agent"):
-            self.counts[f"< {exchange.removesuffix('_fanout') if exchange != 'neutron' else topic}"] += 1
+        elif topic.startswith(AGENTS):
+            self.counts[f"< {topic}"] += 1
 
     def _count(self, rpc):
         if rpc["method"] != PERIODIC:
@@ -88,13 +91,19 @@ def events(statuses, messages):
     return [ports, up, dict(messages.counts), messages.last]
 
 
+def trace(word):
+    """Open or shut the firehose; rabbitmqctl would read our requests if it had our input."""
+    command = ["rabbitmqctl", "--quiet", f"trace_{word}"]
+    subprocess.run(command, check=True, stdin=subprocess.DEVNULL, stdout=sys.stderr)
+
+
 if __name__ == "__main__":
     statuses, messages = Statuses(**json.loads(sys.argv[1])), Messages()
-    subprocess.run(["rabbitmqctl", "--quiet", "trace_on"], check=True, stdout=sys.stderr)
+    trace("on")
     try:
         statuses.start()
         messages.start()
         for _ in sys.stdin:
             print(json.dumps(events(statuses, messages)), flush=True)
     finally:
-        subprocess.run(["rabbitmqctl", "--quiet", "trace_off"], check=True, stdout=sys.stderr)
+        trace("off")
