@@ -157,7 +157,7 @@ def parse() -> argparse.Namespace:
     for name, (count, text) in COUNTS.items():
         parser.add_argument(f"--{name.replace('_', '-')}", type=int, default=count, help=text)
     parser.add_argument("--fresh", type=int, default=5, help="requests without a hint to schedulers just started")
-    parser.add_argument("--minutes", type=float, default=25, help="no more is asked after so many minutes")
+    parser.add_argument("--minutes", type=float, default=40, help="no more is asked after so many minutes")
     parser.add_argument("--faster", type=float, default=4, help="how many times as fast a hint must make it")
     parser.add_argument("--profile", action="store_true", help="only show where the time of one request goes")
     parser.add_argument("--clean", action="store_true", help="only take away what a killed run has left")
