@@ -58,7 +58,9 @@ def test_hosts_are_reached_and_their_journals_read(cloud: Tool) -> None:
 
 def test_secrets_are_nowhere_where_others_read(cloud: Tool) -> None:
     identity = json.loads((PRIVATE / "identity.json").read_text())
-    secrets = [value for key, value in identity.items() if key not in ADDRESSES | RACK_ADDRESSES and "public" not in key]
+    secrets = [
+        value for key, value in identity.items() if key not in ADDRESSES | RACK_ADDRESSES and "public" not in key
+    ]
     assert stat.S_IMODE(PRIVATE.stat().st_mode) == 0o700
     assert all(stat.S_IMODE(path.stat().st_mode) & 0o077 == 0 for path in PRIVATE.iterdir() if path.suffix != ".pub")
     logs = "".join(path.read_text() for path in (Path.home() / ".local/state/arbaro/log").glob("*.log"))
