@@ -56,15 +56,17 @@ def run(
     timeout: float = 60,
     check: bool = True,
     on_line: Callable[[str], None] | None = None,
+    to_its_end: bool = False,
 ) -> str:
     """Run a command on this machine and return its standard output.
 
     `on_line` is called with each line (standard error included) as it comes; then both streams are returned in one.
+    With `to_its_end`, what ends us (Ctrl-C, a closed terminal, a killed process group) does not tear the command.
     Raises CommandError when the command cannot be started, takes longer than `timeout` seconds, or (with `check`)
     ends with another code than 0.
     """
     words = [str(word) for word in argv]
-    return _run(words, "this machine", stdin, env, cwd, timeout, check, on_line)
+    return _run(words, "this machine", stdin, env, cwd, timeout, check, on_line, to_its_end)
 
 
 def run_on(
@@ -74,7 +76,7 @@ def run_on(
 
     Raises CommandError that names the host.
     """
-    return _run([*ssh, "--", *command], host.name, stdin, None, None, timeout, True, None)
+    return _run([*ssh, "--", *command], host.name, stdin, None, None, timeout, True, None, False)
 
 
 def succeeds(argv: Sequence[str | Path], *, timeout: float = 60) -> bool:
@@ -101,6 +103,7 @@ def _run(
     timeout: float,
     check: bool,
     on_line: Callable[[str], None] | None,
+    to_its_end: bool,
 ) -> str:
     log(f"[{where}] $ {' '.join(words)}")
     data = stdin.encode() if isinstance(stdin, str) else stdin
@@ -112,6 +115,7 @@ def _run(
             stderr=subprocess.STDOUT if on_line else subprocess.PIPE,
             env={**os.environ, **env} if env else None,
             cwd=cwd,
+            start_new_session=to_its_end,
         )
     except OSError as error:
         raise CommandError(words, where=where, code=127, output=str(error)) from error
@@ -121,7 +125,10 @@ def _run(
         try:
             output, errors = _follow(process, on_line) if on_line else _gather(process, data)
         except BaseException:
-            process.kill()
+            if to_its_end:
+                process.wait()
+            else:
+                process.kill()
             raise
         finally:
             timer.cancel()

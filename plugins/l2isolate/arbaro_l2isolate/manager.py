@@ -131,7 +131,11 @@ class L2IsolateManager(base.CommonAgentManagerBase):
     def get_devices_modified_timestamps(self, devices):
         """Return interface indices as "timestamps": a tap made anew under its old name (rebuild) has another one."""
         self.tick()
-        return {name: index for name, index in self.taps.tap_indices().items() if name in devices}
+        with self._lock:
+            indices = self.taps.tap_indices()
+            # The loop never hears of a tap that was served at once (`binding_activate`) and left before its next turn.
+            self._forget(self._wanted.keys() - indices.keys())
+        return {name: index for name, index in indices.items() if name in devices}
 
     def plug_interface(self, network_id, network_segment, device, device_owner):
         """Return whether a tap is as neutron wants it; `serve` has made it so."""
@@ -143,12 +147,17 @@ class L2IsolateManager(base.CommonAgentManagerBase):
     def delete_arp_spoofing_protection(self, devices):
         """Forget taps that have left this host, and their leases."""
         with self._lock:
-            self._wanted = planner.forgotten(self._wanted, devices)
-            for name in devices:
-                self._details.pop(name, None)
-                self._elevated_until.pop(name, None)
-                self._out_of_order.discard(name)
-            self._write_dhcp()
+            self._forget(devices)
+
+    def _forget(self, devices):
+        if not devices:
+            return
+        self._wanted = planner.forgotten(self._wanted, devices)
+        for name in devices:
+            self._details.pop(name, None)
+            self._elevated_until.pop(name, None)
+            self._out_of_order.discard(name)
+        self._write_dhcp()
 
     def delete_unreferenced_arp_protection(self, current_devices):
         """Do nothing: what belongs to a tap goes with the tap, and a start removes nothing."""

@@ -185,7 +185,7 @@ class HostImages:
             ],
             timeout=120,
         )
-        shell.run(["podman", "start", container])
+        shell.run(["podman", "start", container], to_its_end=True)
         form = f'{{{{(index .NetworkSettings.Networks "{BUILD_NETWORK}").IPAddress}}}}'
         address = IPv4Address(shell.run(["podman", "inspect", "--format", form, container]).strip())
         second = [MACHINES] if role == CONTROLLER and self.machines else []
@@ -285,7 +285,7 @@ def _remove_builds() -> None:
     for place in _scratches():
         shutil.rmtree(place, ignore_errors=True)
     if names := _builds():
-        shell.run(["podman", "rm", "--force", "--time", "0", *names], timeout=300)
+        shell.run(["podman", "rm", "--force", "--time", "0", *names], timeout=300, to_its_end=True)
     if shell.succeeds(["podman", "network", "exists", BUILD_NETWORK]):
         shell.run(["podman", "network", "rm", BUILD_NETWORK])
 

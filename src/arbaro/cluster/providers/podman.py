@@ -16,7 +16,7 @@ from typing import Any
 from arbaro import shell
 from arbaro.cluster.providers import Files, HostState, cables, netavark
 from arbaro.cluster.spec import CloudSpec
-from arbaro.errors import ArbaroError
+from arbaro.errors import ArbaroError, CommandError
 from arbaro.hosts import COMPUTE, Host
 
 LABEL = "arbaro.cloud"
@@ -147,8 +147,18 @@ class Podman:
         return [HostState(entry["Labels"]["arbaro.host"], _state(entry), entry["Image"]) for entry in found]
 
     def start_host(self, name: str, host: str) -> None:
-        """Start the container."""
-        shell.run(["podman", "start", _container(name, host)])
+        """Start the container.
+
+        Raises ArbaroError where podman itself was killed while it started this host before: podman 4.3 keeps the
+        address for ever, and a network namespace; only the network's removal frees it.
+        """
+        try:
+            shell.run(["podman", "start", _container(name, host)], timeout=180, to_its_end=True)
+        except CommandError as error:
+            if "already allocated" in error.output:
+                error.what = f"podman was killed while it started {host}, and keeps its address for nobody."
+                error.hint = f"arbaro down {name}, then arbaro up {name}"
+            raise
 
     def stop_host(self, name: str, host: str) -> None:
         """Let systemd shut the host down; after 60 s it is switched off."""
@@ -176,8 +186,10 @@ class Podman:
         if containers:
             remove = ["podman", "rm", "--force", "--ignore", "--time", "0", "--volumes", *containers]
             # On a busy machine a host may take longer to die than podman waits; the second time it is dead.
-            if not shell.succeeds(remove, timeout=180):
-                shell.run(remove, timeout=180)
+            try:
+                shell.run(remove, timeout=180, to_its_end=True)
+            except CommandError:
+                shell.run(remove, timeout=180, to_its_end=True)
         if shell.succeeds(["nft", "list", "table", "ip", _network(name)]):
             shell.run(["nft", "delete", "table", "ip", _network(name)])
         for network in (f"{_network(name)}-provider", _network(name)):
