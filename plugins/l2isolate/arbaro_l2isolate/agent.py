@@ -3,6 +3,8 @@
 
 import pathlib
 import sys
+import threading
+import time
 
 from neutron.common import config as common_config
 from neutron.conf import service as service_config
@@ -12,13 +14,15 @@ from oslo_config import cfg
 from oslo_log import log
 from oslo_service import service
 
-from arbaro_l2isolate import dnsmasq, dnsmasq_process, dnsmasq_supervised, names, netlink, options
+from arbaro_l2isolate import dnsmasq, dnsmasq_process, dnsmasq_supervised, names, netlink, options, ports
 from arbaro_l2isolate.firewall.driver import L2IsolateFirewallDriver
 from arbaro_l2isolate.firewall.kernel import NftError
 from arbaro_l2isolate.manager import L2IsolateManager
 from arbaro_l2isolate.subnets import Subnets
 
 LOG = log.getLogger(__name__)
+# How often a tap is looked at whose server is on its way here: an arrival is to cost less than a tenth of a second.
+LOOKOUT_SECONDS = 0.02
 
 # What only the host itself can set (its role does): /proc/sys is read-only in a container.
 HOST_SETTINGS = {"net/ipv4/ip_forward": "1", "net/ipv4/conf/all/rp_filter": "0"}
@@ -26,6 +30,8 @@ HOST_SETTINGS = {"net/ipv4/ip_forward": "1", "net/ipv4/conf/all/rp_filter": "0"}
 
 class L2IsolateAgent(_common_agent.CommonAgentLoop):
     """The common loop, with two differences: it works in batches, and it hears of devices that are not served here."""
+
+    _lookout = threading.Thread()
 
     def setup_rpc(self):
         """Set the stock messages up, and listen to changes of subnets."""
@@ -45,9 +51,25 @@ class L2IsolateAgent(_common_agent.CommonAgentLoop):
             chunk = ordered[start : start + step]
             answers = self.plugin_rpc.get_devices_details_list(self.context, chunk, self.agent_id, host=cfg.CONF.host)
             self.mgr.serve(answers)
+            self._expect_arrivals(answers)
             for details in answers:
                 self._process_device_if_exists(details)
         return False
+
+    def _expect_arrivals(self, answers):
+        """Look out for servers on their way here, as long as there are any; the loop's turns are too rare for that."""
+        known = self.sg_agent.firewall.ports
+        for details in answers:
+            if ports.is_inactive(details) and details["device"] in known:
+                self.mgr.expect(ports.coming_tap(known[details["device"]]))
+        if self.mgr.expects_any() and not self._lookout.is_alive():
+            self._lookout = threading.Thread(target=self._look_out, daemon=True)
+            self._lookout.start()
+
+    def _look_out(self):
+        while self.mgr.expects_any():
+            self.mgr.welcome()
+            time.sleep(LOOKOUT_SECONDS)
 
     def scan_devices(self, previous, sync):
         """Scan as the stock loop does, and see that the firewall is there.

@@ -17,6 +17,7 @@ from oslo_log import log
 from pyroute2.netlink.exceptions import NetlinkError
 
 from arbaro_l2isolate import dnsmasq, dnsmasq_process, names, planner, ports
+from arbaro_l2isolate.arrivals import HOLD_SECONDS, Arrivals
 from arbaro_l2isolate.callbacks import L2IsolateCallbacks
 
 LOG = log.getLogger(__name__)
@@ -35,6 +36,7 @@ class L2IsolateManager(base.CommonAgentManagerBase):
         self._details: dict[str, Mapping] = {}
         self._out_of_order: set[str] = set()
         self._elevated_until: dict[str, float] = {}
+        self._arrivals = Arrivals(taps.frames_sent, clock)
         self._next_comparison = clock() + settings.reconcile_interval
 
     # What neutron says.
@@ -50,6 +52,10 @@ class L2IsolateManager(base.CommonAgentManagerBase):
 
     def _hear(self, details, known):
         name = details["device"]
+        if ports.is_inactive(details) and self._arrivals.holds(name):
+            return
+        if not ports.is_inactive(details):
+            self._arrivals.forget({name})
         if ports.is_here(details) and details.get("network_type") == names.NETWORK_TYPE:
             tap = ports.wanted_tap(details, known)
             tap = planner.replace(tap, elevated=self._elevated_until.get(name, 0) > self._clock())
@@ -62,13 +68,42 @@ class L2IsolateManager(base.CommonAgentManagerBase):
     def withdraw(self, name: str) -> None:
         """Take the routes to a server away at once: it has just become active on another host."""
         with self._lock:
+            self._arrivals.forget({name})
             self._wanted = planner.told_not_here(self._wanted, name)
             self._compare({name})
 
     def elevate(self, name: str) -> None:
         """Prefer this host for a server that has just become active here, for the configured time."""
+        self._elevate_for(name, self.settings.elevated_seconds)
+
+    def _elevate_for(self, name, seconds):
         if self.settings.elevated_seconds:
-            self._elevated_until[name] = self._clock() + self.settings.elevated_seconds
+            self._elevated_until[name] = self._clock() + seconds
+
+    def expect(self, tap: planner.WantedTap) -> None:
+        """Look out for a server whose tap is here and whose port is active elsewhere: it may be on its way."""
+        with self._lock:
+            self._arrivals.expect(tap)
+
+    def expects_any(self) -> bool:
+        """Say whether a server may be on its way here."""
+        return self._arrivals.expects_any()
+
+    def welcome(self) -> None:
+        """Set the routes to servers that have come: they run here, and neutron will hear of it in a moment."""
+        with self._lock:
+            for tap in self._arrivals.take():
+                LOG.info("%s: its server has come, before neutron calls it active here", tap.name)
+                self._elevate_for(tap.name, HOLD_SECONDS)
+                arrived = planner.replace(tap, elevated=tap.name in self._elevated_until)
+                self._wanted = planner.told_here(self._wanted, arrived)
+                self._compare_or_log({tap.name})
+
+    def _compare_or_log(self, only):
+        try:
+            self._compare(only)
+        except (OSError, NetlinkError):
+            LOG.exception("%s not served yet; activation tries again", only)
 
     def users_of(self, subnet_id: str) -> set[str]:
         """Return the taps with an address in a subnet."""
@@ -114,6 +149,10 @@ class L2IsolateManager(base.CommonAgentManagerBase):
             del self._elevated_until[name]
             self._wanted = planner.settled(self._wanted, name)
             self._compare({name})
+        for name in self._arrivals.take_overdue():
+            LOG.warning("%s: its server has come, but neutron calls it active elsewhere: no route to it any more", name)
+            self._wanted = planner.told_not_here(self._wanted, name)
+            self._compare({name})
 
     def _compare_now_and_then(self):
         if self._clock() >= self._next_comparison:
@@ -153,6 +192,7 @@ class L2IsolateManager(base.CommonAgentManagerBase):
         if not devices:
             return
         self._wanted = planner.forgotten(self._wanted, devices)
+        self._arrivals.forget(devices)
         for name in devices:
             self._details.pop(name, None)
             self._elevated_until.pop(name, None)

@@ -7,6 +7,8 @@ import ipaddress
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from neutron_lib.constants import NO_ACTIVE_BINDING
+
 from arbaro_l2isolate.planner import WantedTap
 
 
@@ -27,6 +29,11 @@ def is_here(details: Mapping) -> bool:
     return "port_id" in details
 
 
+def is_inactive(details: Mapping) -> bool:
+    """Return whether a device's port is active on another host: its server has left, or is on its way here."""
+    return NO_ACTIVE_BINDING in details
+
+
 def subnet_ids(details: Mapping) -> set[str]:
     """Return the subnets that a device has addresses in."""
     return {fixed["subnet_id"] for fixed in details.get("fixed_ips", ())}
@@ -39,13 +46,28 @@ def ipv4_addresses(details: Mapping) -> Iterator[tuple[str, str]]:
             yield fixed["subnet_id"], fixed["ip_address"]
 
 
+def coming_tap(port: Mapping) -> WantedTap:
+    """Return how the tap of a server on its way should be, from what the firewall was told of its port.
+
+    That is neutron/plugins/ml2/db.py, make_port_dict_with_security_groups: addresses without their subnets, so that the
+    gateway has to wait for activation; the guest has its MAC, which is the same on all hosts.
+    """
+    return WantedTap(
+        name=port["device"],
+        guest_mac=port["mac_address"].lower(),
+        addresses=frozenset(address for address in port["fixed_ips"] if ipaddress.ip_address(address).version == 4),
+        gateways=frozenset(),
+        up=port.get("admin_state_up", True),
+        strict_source=_is_strict(port),
+    )
+
+
 def wanted_tap(details: Mapping, subnets: Mapping[str, Subnet]) -> WantedTap:
     """Return how a device that is served here should be; a subnet that is not among `subnets` adds no gateway.
 
     Address pairs may be sent from, but are not routed: a tenant could otherwise take any address of the fabric.
     """
     mine = [subnets[subnet] for subnet, _ in ipv4_addresses(details) if subnet in subnets]
-    free_source = not details.get("port_security_enabled", True) or bool(details.get("allowed_address_pairs"))
     return WantedTap(
         name=details["device"],
         guest_mac=details["mac_address"].lower(),
@@ -53,5 +75,9 @@ def wanted_tap(details: Mapping, subnets: Mapping[str, Subnet]) -> WantedTap:
         gateways=frozenset(subnet.gateway for subnet in mine if subnet.gateway),
         mtu=details.get("mtu") or 0,
         up=details["admin_state_up"],
-        strict_source=not free_source,
+        strict_source=_is_strict(details),
     )
+
+
+def _is_strict(port):
+    return port.get("port_security_enabled", True) and not port.get("allowed_address_pairs")

@@ -114,11 +114,12 @@ def agent(tmp_path):
 
 
 def routes():
+    """Return the metrics of our routes, by their destinations."""
+    found = {}
     with inside("host"):
-        return {
-            line.split()[0]: line.split("metric ")[1].strip()
-            for line in run("ip", "route", "show", "proto", "97").splitlines()
-        }
+        for line in run("ip", "route", "show", "proto", "97").splitlines():
+            found.setdefault(line.split()[0], set()).add(line.split("metric ")[1].strip())
+    return found
 
 
 def test_the_agents_life(agent):
@@ -159,13 +160,36 @@ def test_the_agents_life(agent):
     agent.here(A, B)
     agent.send("binding_activate", port_id=A.tap[3:], host="hv1")
     started = time.monotonic()
-    wait_for("a route to A", lambda: A.address in routes(), 2)
+    wait_for("a route to A", lambda: routes().get(A.address) == {"4209", "4210"}, 2)
     print(f"announced after {time.monotonic() - started:.3f} s, of which up to 0.05 s were the test's own")
-    wait_for("no preference any more", lambda: routes().get(A.address) == "4210", 5)
+    wait_for("no preference any more", lambda: routes()[A.address] == {"4210"}, 5)
 
     # B is deleted: first its tap goes, then its file, flows, rules.
     agent.hypervisor.halt(B)
     wait_for("B down", lambda: B.tap in agent.heard("update_device_down"), 5)
     wait_for("its lease's end", lambda: not (agent.directory / "dhcp" / "hosts" / B.tap).exists(), 3)
     assert set(routes()) == {A.address}
+
+    # B comes by live migration: the tap is made, QEMU lets the guest run, neutron hears of it later.
+    agent.here(A, elsewhere=[B])
+    asked = len(agent.heard("get_devices_details_list"))
+    with inside("b"):
+        # Else it would speak as soon as its link is up.
+        pathlib.Path("/proc/sys/net/ipv6/conf/default/disable_ipv6").write_text("1")
+    agent.hypervisor.boot(B)
+    gateway = "fe" + B.mac[2:]
+    with inside("b"):
+        run("ip", "neigh", "replace", "10.64.1.1", "lladdr", gateway, "dev", "eth0")  # As it was on the old host.
+    with inside("host"):
+        run("ip", "link", "set", B.tap, "address", gateway, "up")
+    wait_for("question about B", lambda: len(agent.heard("get_devices_details_list")) > asked, 5)
+    time.sleep(0.5)
+    assert set(routes()) == {A.address}
+    with inside("b"):
+        announcement = subprocess.Popen(["ping", "-c1", "-W1", "192.0.2.2"], stdout=subprocess.DEVNULL)
+    started = time.monotonic()
+    wait_for("a route to B", lambda: routes().get(B.address) == {"4209", "4210"}, 1)
+    print(f"welcomed after {time.monotonic() - started:.3f} s, of which up to 0.05 s were the test's own")
+    announcement.wait(5)
+    assert ping("out", B.address) == 1
     assert agent.errors() == []

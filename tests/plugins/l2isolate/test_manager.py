@@ -7,7 +7,8 @@ kernel and neutron (test_planner.py), dnsmasq's files (`Files`), the loop's thre
 
 from types import SimpleNamespace
 
-from arbaro_l2isolate import dnsmasq, names, planner
+from arbaro_l2isolate import dnsmasq, names, planner, ports
+from arbaro_l2isolate.arrivals import HOLD_SECONDS
 from arbaro_l2isolate.callbacks import L2IsolateCallbacks
 from arbaro_l2isolate.manager import L2IsolateManager
 from arbaro_l2isolate.ports import Subnet
@@ -32,6 +33,21 @@ SUBNETS = SimpleNamespace(get=lambda ids: {id_: Subnet(id_, "10.64.0.0/24", GATE
 
 class Hands(Host):
     """The functions of netlink.py over the kernel that stands in."""
+
+    def __init__(self):
+        super().__init__()
+        self.sent = {}
+
+    def make(self, name):
+        super().make(name)
+        self.sent[name] = 0
+
+    def drop(self, name):
+        super().drop(name)
+        self.sent.pop(name, None)
+
+    def frames_sent(self, wanted):
+        return {name: sent for name, sent in self.sent.items() if name in wanted}
 
     def tap_names(self):
         return set(self.taps)
@@ -75,6 +91,13 @@ def details(neutron, name):
     }  # fmt: skip
 
 
+def filtered(neutron, name):
+    """Return what neutron-server tells the firewall about a port, wherever it is active."""
+    port = neutron.ports[int(name[-1])]
+    wanted = neutron.tap(name, port)
+    return {"device": name, "mac_address": wanted.guest_mac, "fixed_ips": sorted(wanted.addresses)}
+
+
 class Loop:
     """An agent's life: messages arrive at any moment, turns come between them."""
 
@@ -89,7 +112,10 @@ class Loop:
         self.previous, self.network_ports = None, {}
 
     def treat_devices_added_updated(self, devices):
-        self.mgr.serve([details(self.neutron, name) for name in sorted(devices)])
+        answers = [details(self.neutron, name) for name in sorted(devices)]
+        self.mgr.serve(answers)
+        for name in (answer["device"] for answer in answers if ports.is_inactive(answer)):
+            self.mgr.expect(ports.coming_tap(filtered(self.neutron, name)))
 
     def turn(self):
         updated = self.callbacks.get_and_clear_updated_devices()
@@ -112,6 +138,10 @@ class Loop:
             self.host.make(name)
         elif operation == "unplug":
             self.host.drop(name)
+        elif operation == "guest sends":
+            if name in self.host.taps:
+                self.host.sent[name] += 1
+            self.mgr.welcome()
         elif operation == "port_update":
             self.callbacks.port_update(None, port={"id": name[3:]})
         elif operation == "migrate" and port:
@@ -140,14 +170,14 @@ class Loop:
         gone, self.previous = (self.previous or set()) - set(self.host.taps), set()
         self.mgr.delete_arp_spoofing_protection(gone)
         self.turn()
-        self.now += SETTINGS.elevated_seconds + 1
+        self.now += HOLD_SECONDS + SETTINGS.elevated_seconds
         self.mgr.tick()
 
 
 neutron_config.register_core_common_config_opts()
 OPERATIONS = (
     "create", "delete", "plug", "unplug", "port_update", "migrate", "migrate, message lost", "late binding_deactivate",
-    "late binding_activate", "another host's", "crash", "turn", "turn",
+    "late binding_activate", "another host's", "crash", "guest sends", "turn", "turn",
 )  # fmt: skip
 histories = st.lists(st.tuples(st.sampled_from(OPERATIONS), st.integers(0, 3), st.integers(0, 2)), max_size=16)
 
@@ -189,3 +219,56 @@ def test_a_tap_of_another_kind_of_network_is_left_alone():
     loop.mgr.serve([{**details(loop.neutron, TAPS[0]), "network_type": "flat"}])
     assert loop.host.taps == before and not loop.mgr.plug_interface("n", None, TAPS[0], "compute:nova")
     assert names.tap_of("0123456789abcdef") == "tap0123456789a"
+
+
+def coming(*, sent):
+    """A server that moves here: its tap is made, its port still active elsewhere; so many frames were sent before."""
+    loop = Loop()
+    loop.neutron.create(0, 0, here=False)
+    loop.host.make(TAPS[0])
+    loop.host.sent[TAPS[0]] = sent
+    loop.turn()
+    return loop
+
+
+def metrics(loop):
+    return sorted(route.metric for route in loop.host.taps[TAPS[0]].routes)
+
+
+def test_a_server_that_moves_here_has_its_route_with_its_first_frame():
+    loop = coming(sent=0)
+    loop.mgr.welcome()
+    assert metrics(loop) == []
+    loop.step("guest sends", 0, 0)
+    assert metrics(loop) == [names.ELEVATED_METRIC, names.ROUTE_METRIC]
+    # Neutron is asked before nova has told it: the guest is here all the same.
+    loop.step("port_update", 0, 0)
+    loop.turn()
+    assert metrics(loop) == [names.ELEVATED_METRIC, names.ROUTE_METRIC]
+    loop.step("migrate", 0, 0)
+    loop.now += SETTINGS.elevated_seconds + 1
+    loop.mgr.tick()
+    assert metrics(loop) == [names.ROUTE_METRIC]
+
+
+def test_a_server_that_has_left_or_was_evacuated_takes_nothing_back():
+    loop = coming(sent=5)
+    loop.step("guest sends", 0, 0)
+    assert metrics(loop) == []
+
+
+def test_an_arrival_that_neutron_never_confirms_ends():
+    loop = coming(sent=0)
+    loop.step("guest sends", 0, 0)
+    loop.now += HOLD_SECONDS
+    loop.mgr.tick()
+    assert metrics(loop) == []
+
+
+def test_a_port_that_was_deleted_on_its_way_is_not_served():
+    loop = coming(sent=0)
+    loop.step("guest sends", 0, 0)
+    loop.step("delete", 0, 0)
+    loop.step("port_update", 0, 0)
+    loop.turn()
+    assert metrics(loop) == []
