@@ -10,11 +10,12 @@ from neutron.common import config as common_config
 from neutron.conf import service as service_config
 from neutron.conf.agent import common as agent_config
 from neutron.plugins.ml2.drivers.agent import _common_agent
+from neutron_lib.agent import topics
 from oslo_config import cfg
 from oslo_log import log
 from oslo_service import service
 
-from arbaro_l2isolate import dnsmasq, dnsmasq_process, dnsmasq_supervised, names, netlink, options, ports
+from arbaro_l2isolate import dnsmasq, dnsmasq_process, dnsmasq_supervised, names, netlink, options, plugin_rpc, ports
 from arbaro_l2isolate.firewall.driver import L2IsolateFirewallDriver
 from arbaro_l2isolate.firewall.kernel import NftError
 from arbaro_l2isolate.manager import L2IsolateManager
@@ -36,6 +37,7 @@ class L2IsolateAgent(_common_agent.CommonAgentLoop):
     def setup_rpc(self):
         """Set the stock messages up, and listen to changes of subnets."""
         super().setup_rpc()
+        self.plugin_rpc = plugin_rpc.PluginApi(topics.PLUGIN)
         self.mgr.subnets = Subnets(self.context)
         self.mgr.subnets.watch(self.rpc_callbacks.subnet_changed)
 
@@ -52,8 +54,9 @@ class L2IsolateAgent(_common_agent.CommonAgentLoop):
             answers = self.plugin_rpc.get_devices_details_list(self.context, chunk, self.agent_id, host=cfg.CONF.host)
             self.mgr.serve(answers)
             self._expect_arrivals(answers)
-            for details in answers:
-                self._process_device_if_exists(details)
+            with self.plugin_rpc.reports_at_once(self.context, self.agent_id):
+                for details in answers:
+                    self._process_device_if_exists(details)
         return False
 
     def _expect_arrivals(self, answers):

@@ -46,6 +46,14 @@ class Plugin:
     def update_device_up(self, context, device, **_):
         note("update_device_up", device)
 
+    def update_device_list(self, context, devices_up, devices_down, **_):
+        note("update_device_list", devices_up)
+        for device in devices_up:
+            note("update_device_up", device)
+        # As neutron-server does when its database is away for a moment.
+        failed = [device for device in devices_up if device in answers().get("failing", [])]
+        return {"devices_up": devices_up, "failed_devices_up": failed, "devices_down": [], "failed_devices_down": []}
+
     def update_device_down(self, context, device, **_):
         note("update_device_down", device)
         return {"device": device, "exists": True}

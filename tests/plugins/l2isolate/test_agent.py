@@ -49,12 +49,12 @@ RULES = [
 
 class Agent:
     def __init__(self, directory):
-        self.directory = directory
+        self.directory, self.seen = directory, 0
         (directory / "dhcp").mkdir()
         (directory / "agent.conf").write_text(CONFIGURATION.format(directory=directory))
         self.here(A, B)
 
-    def here(self, *guests, elsewhere=()):
+    def here(self, *guests, elsewhere=(), failing=()):
         fixed = lambda guest: [{"subnet_id": SUBNET, "ip_address": guest.address}]  # noqa: E731
         details = {
             g.tap: {**g.details(fixed_ips=fixed(g), network_id=NETWORK), "physical_network": None} for g in guests
@@ -62,7 +62,7 @@ class Agent:
         details.update({g.tap: {"device": g.tap, "no_active_binding": True} for g in elsewhere})
         ports = {g.tap: g.filtered("web") for g in (*guests, *elsewhere)}
         groups = {"security_groups": {"web": RULES}, "sg_member_ips": {}}
-        answers = {"details": details, "ports": ports, "groups": groups, "network": NETWORK}
+        answers = {"details": details, "ports": ports, "groups": groups, "network": NETWORK, "failing": list(failing)}
         (self.directory / "answers.json").write_text(json.dumps(answers))
 
     def start(self):
@@ -94,7 +94,10 @@ class Agent:
         ]
 
     def errors(self):
-        return [line for line in (self.directory / "out").read_text().splitlines() if " ERROR " in line]
+        """Return the errors that were logged since the last time."""
+        lines = (self.directory / "out").read_text().splitlines()
+        seen, self.seen = self.seen, len(lines)
+        return [line for line in lines[seen:] if " ERROR " in line]
 
 
 @pytest.fixture
@@ -148,8 +151,21 @@ def test_the_agents_life(agent):
     known = agent.heard("update_device_up").count(A.tap)
     agent.start()
     wait_for("A up again", lambda: agent.heard("update_device_up").count(A.tap) > known, 60)
+    assert sorted(agent.heard("update_device_list")[-1]) == [A.tap, B.tap], "both in one message"
     assert " 0% packet loss" in flood.communicate(timeout=60)[0]
     assert (agent.directory / "dhcp" / "pid").read_text() == dnsmasq
+
+    # Neutron-server fails to take a state: it is told again.
+    assert agent.errors() == []
+    agent.here(A, B, failing=[A.tap])
+    agent.send(
+        "port_update", port={"id": A.tap[3:]}, network_type="l2isolate", segmentation_id=None, physical_network=None
+    )
+    wait_for("a failure", lambda: any("could not take the state of" in line for line in agent.errors()), 5)
+    agent.here(A, B)
+    told = agent.heard("update_device_list").count([A.tap, B.tap])
+    wait_for("all told again", lambda: agent.heard("update_device_list").count([A.tap, B.tap]) > told, 5)
+    agent.errors()
 
     # A moves away, and comes back.
     agent.here(B, elsewhere=[A])
