@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from arbaro import shell
 from arbaro.errors import WaitTimeout
 
 
@@ -35,7 +36,8 @@ def wait_until_silent(
 ) -> None:
     """Look again every `interval` seconds until there is no finding.
 
-    `note` is told what is still missing, as it changes. Raises WaitTimeout with the last findings.
+    `note` is told what is still missing, as it changes. Raises WaitTimeout with the last findings, and
+    KeyboardInterrupt after Ctrl-C, on any thread.
     """
     deadline = time.monotonic() + timeout
     while findings := list(look()):
@@ -46,4 +48,5 @@ def wait_until_silent(
                 hint=hint or next((finding.run for finding in findings if finding.run), ""),
             )
         note(f"{findings[0]}" + (f" and {len(findings) - 1} more" if len(findings) > 1 else ""))
-        time.sleep(interval)
+        if shell.interrupted.wait(interval):
+            raise KeyboardInterrupt

@@ -7,6 +7,7 @@ logged, never in argv.
 
 import contextlib
 import os
+import signal
 import subprocess
 import threading
 import time
@@ -23,6 +24,9 @@ _NOISE = "Error validating CNI config file"
 _log: IO[str] | None = None
 _echo = False
 _log_lock = threading.Lock()
+_interruptible: set[subprocess.Popen[bytes]] = set()
+#: Set by Ctrl-C, for threads that wait: only the main thread hears of it.
+interrupted = threading.Event()
 
 
 @contextlib.contextmanager
@@ -88,6 +92,13 @@ def succeeds(argv: Sequence[str | Path], *, timeout: float = 60) -> bool:
     return True
 
 
+def interrupt() -> None:
+    """End what other threads run or wait for, as Ctrl-C does for the main one, but for what is to run to its end."""
+    interrupted.set()
+    for process in list(_interruptible):
+        process.send_signal(signal.SIGINT)
+
+
 def become(argv: Sequence[str | Path]) -> None:
     """Replace this process by a command, so that it owns the terminal."""
     words = [str(word) for word in argv]
@@ -122,6 +133,8 @@ def _run(
     with process:
         timer = threading.Timer(timeout, process.kill)
         timer.start()
+        if not to_its_end:
+            _interruptible.add(process)
         try:
             output, errors = _follow(process, on_line) if on_line else _gather(process, data)
         except BaseException:
@@ -131,6 +144,7 @@ def _run(
                 process.kill()
             raise
         finally:
+            _interruptible.discard(process)
             timer.cancel()
     if check and process.returncode != 0:
         late = f"\n(ended by us: it took more than {timeout:.0f} s)" if process.returncode == -9 else ""

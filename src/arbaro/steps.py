@@ -2,10 +2,11 @@
 """A step looks, touches if it must, and looks again; a plan is a list of steps, so a second run skips what is done."""
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Protocol
 
+from arbaro import shell
 from arbaro.errors import ArbaroError
 
 Note = Callable[[str], None]
@@ -47,6 +48,7 @@ def run_plan(plan: Sequence[Step | Sequence[Step]], observer: Observer) -> None:
     """Run steps in their order; steps in an inner sequence run side by side.
 
     Raises the first failing step's error; steps that ran beside it are finished first, so that their work is kept.
+    Only Ctrl-C ends them too.
     """
     for part in plan:
         if isinstance(part, Step):
@@ -54,6 +56,11 @@ def run_plan(plan: Sequence[Step | Sequence[Step]], observer: Observer) -> None:
         else:
             with ThreadPoolExecutor(max_workers=len(part) or 1) as threads:
                 futures = [threads.submit(run_step, step, observer) for step in part]
+                try:
+                    wait(futures)
+                except KeyboardInterrupt:
+                    shell.interrupt()
+                    raise
             for future in futures:
                 future.result()
 

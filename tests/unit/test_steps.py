@@ -1,8 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """A plan skips what is done, looks again after touching, and keeps what ran beside a failure."""
 
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+
 import pytest
 
+from arbaro import shell
+from arbaro.checks import Finding, wait_until_silent
 from arbaro.errors import ArbaroError
 from arbaro.steps import Note, Step, flatten, run_plan
 
@@ -57,6 +65,32 @@ def test_what_runs_beside_a_failure_is_finished() -> None:
     with pytest.raises(ArbaroError, match="burst"):
         run_plan([[Step("bad", lambda: True, burst), switch("good", state)], switch("later", state)], Recorder())
     assert state == {"good"}
+
+
+def test_ctrl_c_ends_what_runs_side_by_side_but_for_what_must_not_be_torn(tmp_path: Path) -> None:
+    kept = tmp_path / "kept"
+
+    def wait_for_ever(_: Note) -> None:
+        wait_until_silent(lambda: [Finding("here", "nothing")], what="It", timeout=30)
+
+    steps = [
+        Step("command", lambda: True, lambda _: shell.run(["sleep", "30"]) and None),
+        Step("wait", lambda: True, wait_for_ever),
+        Step("kept", lambda: not kept.exists(), lambda _: untorn(kept)),
+    ]
+    threading.Timer(0.3, os.kill, [os.getpid(), signal.SIGINT]).start()
+    began = time.monotonic()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            run_plan([steps], Recorder())
+    finally:
+        shell.interrupted.clear()
+    assert time.monotonic() - began < 3
+    assert kept.exists()
+
+
+def untorn(file: Path) -> None:
+    shell.run(["sh", "-c", f"sleep 1; touch {file}"], to_its_end=True)
 
 
 def test_flatten_keeps_the_order() -> None:
