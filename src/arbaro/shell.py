@@ -93,7 +93,10 @@ def succeeds(argv: Sequence[str | Path], *, timeout: float = 60) -> bool:
 
 
 def interrupt() -> None:
-    """End what other threads run or wait for, as Ctrl-C does for the main one, but for what is to run to its end."""
+    """End what other threads run or wait for, as Ctrl-C does for the main one, but for what is to run to its end.
+
+    What they start afterwards is ended as well.
+    """
     interrupted.set()
     for process in list(_interruptible):
         process.send_signal(signal.SIGINT)
@@ -135,6 +138,8 @@ def _run(
         timer.start()
         if not to_its_end:
             _interruptible.add(process)
+            if interrupted.is_set():
+                process.send_signal(signal.SIGINT)
         try:
             output, errors = _follow(process, on_line) if on_line else _gather(process, data)
         except BaseException:

@@ -32,7 +32,7 @@ HOST_SETTINGS = {"net/ipv4/ip_forward": "1", "net/ipv4/conf/all/rp_filter": "0"}
 class L2IsolateAgent(_common_agent.CommonAgentLoop):
     """The common loop, with two differences: it works in batches, and it hears of devices that are not served here."""
 
-    _lookout = threading.Thread()
+    _lookout = threading.Thread()  # Never started; so that there is always one to ask.
 
     def setup_rpc(self):
         """Set the stock messages up, and listen to changes of subnets."""
@@ -52,19 +52,21 @@ class L2IsolateAgent(_common_agent.CommonAgentLoop):
         for start in range(0, len(ordered), step):
             chunk = ordered[start : start + step]
             answers = self.plugin_rpc.get_devices_details_list(self.context, chunk, self.agent_id, host=cfg.CONF.host)
-            self.mgr.serve(answers)
-            self._expect_arrivals(answers)
+            self.mgr.serve(answers, self._coming(answers))
+            self._look_out_for_arrivals()
             with self.plugin_rpc.reports_at_once(self.context, self.agent_id):
                 for details in answers:
                     self._process_device_if_exists(details)
         return False
 
-    def _expect_arrivals(self, answers):
-        """Look out for servers on their way here, as long as there are any; the loop's turns are too rare for that."""
-        known = self.sg_agent.firewall.ports
-        for details in answers:
-            if ports.is_inactive(details) and details["device"] in known:
-                self.mgr.expect(ports.coming_tap(known[details["device"]]))
+    def _coming(self, answers):
+        """Return how the taps should be whose servers are on their way here: the firewall was told of their ports."""
+        told = self.sg_agent.firewall.ports
+        inactive = (told.get(details["device"], {}) for details in answers if ports.is_inactive(details))
+        return {port["device"]: ports.coming_tap(port) for port in inactive if ports.is_coming(port, cfg.CONF.host)}
+
+    def _look_out_for_arrivals(self):
+        """Look more often than the loop does, as long as servers are on their way here."""
         if self.mgr.expects_any() and not self._lookout.is_alive():
             self._lookout = threading.Thread(target=self._look_out, daemon=True)
             self._lookout.start()

@@ -2,10 +2,10 @@
 """Servers on their way here by live migration: who is expected, and who has come.
 
 Neutron makes a port active here only after libvirt has told nova that the migration is over, and nova neutron: a
-second or two in which the guest runs here and its route leads elsewhere. But QEMU announces a guest on its tap in the
-moment in which it lets it run (net/announce.c in QEMU), and sends nothing before. So the first frame on a tap that has
-never had one is the arrival. Who the guest is (MAC, addresses) is what neutron has told the firewall, which fences a
-tap before its port is active.
+second or two in which the guest runs here and its route leads elsewhere. But QEMU announces a guest on its tap when
+all of it has come (net/announce.c in QEMU), just before libvirt lets it run, and sends nothing before. So the first
+frame on a tap that has never had one is the arrival. Who the guest is (MAC, addresses), and that nova sends it here, is
+what neutron has told the firewall, which fences a tap before its port is active.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 
 from arbaro_l2isolate.planner import WantedTap
 
-# How long a guest's own word holds against neutron's: nova and neutron on a busy cloud take seconds.
+# How long a guest's first frame counts for more than neutron's word: nova and neutron on a busy cloud take seconds.
 HOLD_SECONDS = 60
 
 
@@ -27,16 +27,20 @@ class Arrivals:
         self._expected: dict[str, WantedTap] = {}
         self._held_until: dict[str, float] = {}
 
-    def expect(self, tap: WantedTap) -> None:
-        """Expect a server behind a tap that neutron calls inactive here.
+    def has_come(self, tap: WantedTap) -> bool:
+        """Say whether the server behind a tap that is not active yet has come; if not, expect it.
 
-        Not where something was ever sent: that is a server which has left, or which its old host does not know to have
-        been evacuated.
+        Not where something was sent before it was expected: that is a server which has left, or which was evacuated
+        from here while this host was cut off.
         """
-        if tap.name in self._held_until:
-            return
-        if tap.name in self._expected or self._frames_sent({tap.name}).get(tap.name) == 0:
+        sent = self._frames_sent({tap.name}).get(tap.name)
+        if tap.name in self._held_until and sent:
+            return True
+        # A tap made anew under its old name: its server has not come.
+        self._held_until.pop(tap.name, None)
+        if tap.name in self._expected or sent == 0:
             self._expected[tap.name] = tap
+        return False
 
     def expects_any(self) -> bool:
         """Say whether it is worth looking."""
@@ -50,10 +54,6 @@ class Arrivals:
             del self._expected[tap.name]
             self._held_until[tap.name] = self._clock() + HOLD_SECONDS
         return come
-
-    def holds(self, name: str) -> bool:
-        """Say whether a server has come that neutron does not know to be here yet."""
-        return name in self._held_until
 
     def take_overdue(self) -> list[str]:
         """Return the taps that neutron should have called active by now, and hold them no longer."""

@@ -21,6 +21,7 @@ from arbaro_l2isolate.arrivals import HOLD_SECONDS, Arrivals
 from arbaro_l2isolate.callbacks import L2IsolateCallbacks
 
 LOG = log.getLogger(__name__)
+NOBODY: Mapping = {}
 
 
 class L2IsolateManager(base.CommonAgentManagerBase):
@@ -41,29 +42,35 @@ class L2IsolateManager(base.CommonAgentManagerBase):
 
     # What neutron says.
 
-    def serve(self, answers: Collection[Mapping]) -> None:
-        """Take neutron's answers about devices and make their taps so, all in one go."""
+    def serve(self, answers: Collection[Mapping], coming: Mapping[str, planner.WantedTap] = NOBODY) -> None:
+        """Take neutron's answers about devices and make their taps so, all in one go.
+
+        `coming` are those among them whose port is active elsewhere and whose server is on its way here.
+        """
         known = self.subnets.get(set().union(*(ports.subnet_ids(details) for details in answers)))
         with self._lock:
             for details in answers:
-                self._hear(details, known)
+                self._hear(details, known, coming.get(details["device"]))
             self._compare({details["device"] for details in answers})
             self._write_dhcp()
 
-    def _hear(self, details, known):
+    def _hear(self, details, known, coming):
         name = details["device"]
-        if ports.is_inactive(details) and self._arrivals.holds(name):
-            return
-        if not ports.is_inactive(details):
-            self._arrivals.forget({name})
         if ports.is_here(details) and details.get("network_type") == names.NETWORK_TYPE:
-            tap = ports.wanted_tap(details, known)
-            tap = planner.replace(tap, elevated=self._elevated_until.get(name, 0) > self._clock())
-            self._wanted = planner.told_here(self._wanted, tap)
+            self._want(ports.wanted_tap(details, known))
             self._details[name] = details
+            self._arrivals.forget({name})
+        elif coming and self._arrivals.has_come(coming):
+            self._want(coming)
         else:
             self._wanted = planner.told_not_here(self._wanted, name)
             self._details.pop(name, None)
+            if not coming:
+                self._arrivals.forget({name})
+
+    def _want(self, tap):
+        elevated = self._elevated_until.get(tap.name, 0) > self._clock()
+        self._wanted = planner.told_here(self._wanted, planner.replace(tap, elevated=elevated))
 
     def withdraw(self, name: str) -> None:
         """Take the routes to a server away at once: it has just become active on another host."""
@@ -80,30 +87,23 @@ class L2IsolateManager(base.CommonAgentManagerBase):
         if self.settings.elevated_seconds:
             self._elevated_until[name] = self._clock() + seconds
 
-    def expect(self, tap: planner.WantedTap) -> None:
-        """Look out for a server whose tap is here and whose port is active elsewhere: it may be on its way."""
-        with self._lock:
-            self._arrivals.expect(tap)
-
     def expects_any(self) -> bool:
         """Say whether a server may be on its way here."""
         return self._arrivals.expects_any()
 
     def welcome(self) -> None:
-        """Set the routes to servers that have come: they run here, and neutron will hear of it in a moment."""
-        with self._lock:
-            for tap in self._arrivals.take():
-                LOG.info("%s: its server has come, before neutron calls it active here", tap.name)
-                self._elevate_for(tap.name, HOLD_SECONDS)
-                arrived = planner.replace(tap, elevated=tap.name in self._elevated_until)
-                self._wanted = planner.told_here(self._wanted, arrived)
-                self._compare_or_log({tap.name})
-
-    def _compare_or_log(self, only):
+        """Set the routes to servers that have come: they are here, and neutron will hear of it in a moment."""
         try:
-            self._compare(only)
+            with self._lock:
+                come = self._arrivals.take()
+                for tap in come:
+                    LOG.info("%s: its server has come, before neutron calls it active here", tap.name)
+                    self._elevate_for(tap.name, HOLD_SECONDS)
+                    self._want(tap)
+                if come:
+                    self._compare({tap.name for tap in come})
         except (OSError, NetlinkError):
-            LOG.exception("%s not served yet; activation tries again", only)
+            LOG.exception("No route yet to a server that has come; its activation will try again")
 
     def users_of(self, subnet_id: str) -> set[str]:
         """Return the taps with an address in a subnet."""
@@ -149,10 +149,12 @@ class L2IsolateManager(base.CommonAgentManagerBase):
             del self._elevated_until[name]
             self._wanted = planner.settled(self._wanted, name)
             self._compare({name})
-        for name in self._arrivals.take_overdue():
+        overdue = self._arrivals.take_overdue()
+        for name in overdue:
             LOG.warning("%s: its server has come, but neutron calls it active elsewhere: no route to it any more", name)
             self._wanted = planner.told_not_here(self._wanted, name)
-            self._compare({name})
+        if overdue:
+            self._compare(overdue)
 
     def _compare_now_and_then(self):
         if self._clock() >= self._next_comparison:

@@ -29,18 +29,22 @@ class PluginApi(rpc.PluginApi):
 
     @contextlib.contextmanager
     def reports_at_once(self, context, agent_id) -> Iterator[None]:
-        """Collect the reports of this thread, and send them. Raises ReportsFailed."""
+        """Collect the reports of this thread, and send them also when what follows has failed. Raises ReportsFailed."""
         self._batch.up, self._batch.down = [], []
         try:
             yield
-            up, down = self._batch.up, self._batch.down
         finally:
+            up, down = self._batch.up, self._batch.down
             del self._batch.up, self._batch.down
-        if up or down:
-            told = self.update_device_list(context, up, down, agent_id, cfg.CONF.host)
-            failed = [*told["failed_devices_up"], *told["failed_devices_down"]]
-            if failed:
-                raise ReportsFailed(f"neutron-server could not take the state of {', '.join(failed)}")
+            self._report(context, up, down, agent_id)
+
+    def _report(self, context, up, down, agent_id):
+        if not up and not down:
+            return
+        told = self.update_device_list(context, up, down, agent_id, cfg.CONF.host)
+        failed = [*told["failed_devices_up"], *told["failed_devices_down"]]
+        if failed:
+            raise ReportsFailed(f"neutron-server could not take the state of {', '.join(failed)}")
 
     def update_device_up(self, context, device, agent_id, host=None):
         """Report a device as up, now or with the batch."""

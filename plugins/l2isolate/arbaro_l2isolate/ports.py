@@ -7,6 +7,7 @@ import ipaddress
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from neutron_lib.api.definitions import portbindings
 from neutron_lib.constants import NO_ACTIVE_BINDING
 
 from arbaro_l2isolate.planner import WantedTap
@@ -44,6 +45,16 @@ def ipv4_addresses(details: Mapping) -> Iterator[tuple[str, str]]:
     for fixed in details.get("fixed_ips", ()):
         if ipaddress.ip_address(fixed["ip_address"]).version == 4:
             yield fixed["subnet_id"], fixed["ip_address"]
+
+
+def is_coming(port: Mapping, host: str) -> bool:
+    """Return whether nova is moving a server to this host, and will attach it to a tap of ours.
+
+    The profile is the active binding's; nova sets its `migrating_to` when the target is prepared, and takes it away
+    when the server has moved or the move has failed (nova/network/neutron.py, setup_networks_on_host).
+    """
+    migrating_to = (port.get(portbindings.PROFILE) or {}).get("migrating_to")
+    return migrating_to == host and port.get(portbindings.VIF_TYPE) == portbindings.VIF_TYPE_TAP
 
 
 def coming_tap(port: Mapping) -> WantedTap:

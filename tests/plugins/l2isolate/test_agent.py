@@ -60,7 +60,8 @@ class Agent:
             g.tap: {**g.details(fixed_ips=fixed(g), network_id=NETWORK), "physical_network": None} for g in guests
         }
         details.update({g.tap: {"device": g.tap, "no_active_binding": True} for g in elsewhere})
-        ports = {g.tap: g.filtered("web") for g in (*guests, *elsewhere)}
+        moving = {"binding:vif_type": "tap", "binding:profile": {"migrating_to": "hv1"}}
+        ports = {g.tap: g.filtered("web") for g in guests} | {g.tap: g.filtered("web", **moving) for g in elsewhere}
         groups = {"security_groups": {"web": RULES}, "sg_member_ips": {}}
         answers = {"details": details, "ports": ports, "groups": groups, "network": NETWORK, "failing": list(failing)}
         (self.directory / "answers.json").write_text(json.dumps(answers))

@@ -95,7 +95,11 @@ def filtered(neutron, name):
     """Return what neutron-server tells the firewall about a port, wherever it is active."""
     port = neutron.ports[int(name[-1])]
     wanted = neutron.tap(name, port)
-    return {"device": name, "mac_address": wanted.guest_mac, "fixed_ips": sorted(wanted.addresses)}
+    profile = {"migrating_to": "hv1"} if port.get("coming", True) else {}
+    return {
+        "device": name, "mac_address": wanted.guest_mac, "fixed_ips": sorted(wanted.addresses),
+        "binding:profile": profile, "binding:vif_type": "tap",
+    }  # fmt: skip
 
 
 class Loop:
@@ -113,9 +117,10 @@ class Loop:
 
     def treat_devices_added_updated(self, devices):
         answers = [details(self.neutron, name) for name in sorted(devices)]
-        self.mgr.serve(answers)
-        for name in (answer["device"] for answer in answers if ports.is_inactive(answer)):
-            self.mgr.expect(ports.coming_tap(filtered(self.neutron, name)))
+        told = [filtered(self.neutron, answer["device"]) for answer in answers if ports.is_inactive(answer)]
+        self.mgr.serve(
+            answers, {port["device"]: ports.coming_tap(port) for port in told if ports.is_coming(port, "hv1")}
+        )
 
     def turn(self):
         updated = self.callbacks.get_and_clear_updated_devices()
@@ -221,10 +226,11 @@ def test_a_tap_of_another_kind_of_network_is_left_alone():
     assert names.tap_of("0123456789abcdef") == "tap0123456789a"
 
 
-def coming(*, sent):
+def coming(*, sent, announced=True):
     """A server that moves here: its tap is made, its port still active elsewhere; so many frames were sent before."""
     loop = Loop()
     loop.neutron.create(0, 0, here=False)
+    loop.neutron.ports[0]["coming"] = announced
     loop.host.make(TAPS[0])
     loop.host.sent[TAPS[0]] = sent
     loop.turn()
@@ -255,6 +261,55 @@ def test_a_server_that_has_left_or_was_evacuated_takes_nothing_back():
     loop = coming(sent=5)
     loop.step("guest sends", 0, 0)
     assert metrics(loop) == []
+
+
+def test_a_server_that_nova_does_not_send_here_is_not_served():
+    """It sends for the first time on a host that was cut off while it was evacuated."""
+    loop = coming(sent=0, announced=False)
+    loop.step("guest sends", 0, 0)
+    assert metrics(loop) == []
+
+
+def test_a_move_that_fails_after_the_first_frame_ends_at_once():
+    loop = coming(sent=0)
+    loop.step("guest sends", 0, 0)
+    loop.neutron.ports[0]["coming"] = False
+    loop.step("port_update", 0, 0)
+    loop.turn()
+    assert metrics(loop) == []
+
+
+def test_two_arrivals_that_neutron_never_confirms_end_also_if_the_kernel_fails_once():
+    loop = coming(sent=0)
+    loop.neutron.create(1, 1, here=False)
+    loop.host.make(TAPS[1])
+    loop.turn()
+    loop.step("guest sends", 0, 0)
+    loop.step("guest sends", 1, 0)
+    assert all(loop.host.taps[name].routes for name in TAPS[:2])
+    loop.now += HOLD_SECONDS
+    works, loop.host.change_taps = loop.host.change_taps, fail
+    loop.mgr.tick()
+    loop.host.change_taps = works
+    loop.now += SETTINGS.reconcile_interval
+    loop.mgr.tick()
+    assert not any(loop.host.taps[name].routes for name in TAPS[:2])
+
+
+def fail(_):
+    raise OSError("no buffer space")
+
+
+def test_a_tap_that_is_made_anew_waits_for_its_own_first_frame():
+    loop = coming(sent=0)
+    loop.step("guest sends", 0, 0)
+    loop.host.drop(TAPS[0])
+    loop.host.make(TAPS[0])
+    loop.step("port_update", 0, 0)
+    loop.turn()
+    assert metrics(loop) == []
+    loop.step("guest sends", 0, 0)
+    assert metrics(loop) == [names.ELEVATED_METRIC, names.ROUTE_METRIC]
 
 
 def test_an_arrival_that_neutron_never_confirms_ends():
