@@ -75,9 +75,12 @@ class Flood:
 
 
 @contextlib.contextmanager
-def flood(*addresses: str) -> Iterator[dict[str, Flood]]:
-    """Ping addresses from this machine while the block runs; what was lost is there when it has ended."""
-    command = ["ping", "-n", "-i", "0.1", "-W", "1", "-D"]
+def flood(*addresses: str, every: float = 0.1) -> Iterator[dict[str, Flood]]:
+    """Ping addresses from this machine, every so many seconds, while the block runs.
+
+    What was lost is there when it has ended.
+    """
+    command = ["ping", "-n", "-i", str(every), "-W", "1", "-D"]
     running = {a: subprocess.Popen([*command, a], stdout=subprocess.PIPE, text=True) for a in addresses}
     seen = {address: Flood() for address in addresses}
     time.sleep(1)
@@ -94,4 +97,4 @@ def flood(*addresses: str) -> Iterator[dict[str, Flood]]:
             # The last one may be on its way still.
             gaps[-1] = max(0, gaps[-1] - 1)
             seen[address].sent, seen[address].lost = sent, sum(gaps)
-            seen[address].longest = max(gaps, default=0) / 10
+            seen[address].longest = max(gaps, default=0) * every

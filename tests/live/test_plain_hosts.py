@@ -16,7 +16,7 @@ from arbaro.cluster.providers.podman import Podman
 from .conftest import Tool
 from .test_cloud import play
 
-# Green with linuxbridge; not run to its end yet with the network that is the default now.
+# Soak, because it installs all packages twice over: 8 to 20 minutes.
 pytestmark = pytest.mark.soak
 NAME = "plain"
 

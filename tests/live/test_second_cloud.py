@@ -6,8 +6,6 @@ import signal
 import subprocess
 import time
 
-import pytest
-
 from .conftest import ROOT, Tool
 
 LOOKS = {
@@ -29,8 +27,6 @@ def look_around(tool: Tool) -> set[str]:
     return {f"{what}: {row}" for what, rows in looks.items() for row in rows}
 
 
-# In one of four runs podman, killed while it started a host, kept the host's address for a container that is no more.
-@pytest.mark.soak
 def test_killed_then_gone_on_with_then_gone_without_a_trace(cloud: Tool) -> None:
     before = look_around(cloud)
     for seconds in (3, 6, 12, 30):
