@@ -2,7 +2,7 @@
 """A cloud's emulated physical machines: enrolled in the machine service, and what a server on one of them needs."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Network
 from typing import Any
@@ -141,13 +141,10 @@ class Rack:
         answer = connection.placement.get("/allocation_candidates", params=question, microversion="1.29")
         candidates = answer.json()["provider_summaries"] if answer.status_code == 200 else {}
         # Only those that nova has also mapped to a cell are listed.
-        known = {hypervisor.name for hypervisor in connection.compute.hypervisors()}
-        logs = f"arbaro logs {self.spec.name} controller nova-compute-machines"
-        return [
-            Finding(name, "nova does not offer this machine yet", run=logs)
-            for name, found in self.machines().items()
-            if is_free(found) and not (found["id"] in candidates and found["id"] in known)
-        ]
+        listed = {hypervisor.name for hypervisor in connection.compute.hypervisors()}
+        hint = f"arbaro logs {self.spec.name} controller nova-compute-machines"
+        missing = not_offered(self.machines().values(), listed.intersection(candidates))
+        return [Finding(name, "nova does not offer this machine yet", run=hint) for name in missing]
 
     def _silence(self) -> list[Finding]:
         from keystoneauth1.exceptions import ClientException
@@ -166,9 +163,10 @@ class Rack:
         return answered
 
 
-def is_free(found: Mapping[str, Any]) -> bool:
-    """Say whether a new server could have this machine."""
-    return found["state"] == "available" and not found["maintenance"]
+def not_offered(machines: Iterable[Mapping[str, Any]], offered: Collection[str]) -> list[str]:
+    """Name the machines that a new server could have, if nova offered them."""
+    free = (found for found in machines if found["state"] == "available" and not found["maintenance"])
+    return [found["name"] for found in free if found["id"] not in offered]
 
 
 def wanted_subnet(network: IPv4Network) -> dict[str, Any]:
