@@ -17,6 +17,7 @@ class Tool:
     """Types commands as a person would, and says what they printed when they fail."""
 
     name = os.environ.get("ARBARO_TEST_CLOUD", "test")
+    root = ROOT
 
     def arbaro(self, *words: str, code: int | None = 0, timeout: float = 2400) -> str:
         """Run ./arbaro; `code` is the exit code that is expected, None for any."""

@@ -6,82 +6,68 @@ neutron, glance, the machine service with its database in MariaDB, the ramdisk.
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from arbaro.cluster.cloud import existing_cloud
-from arbaro.cluster.providers.podman import Podman
-from arbaro.cluster.rack import Rack
-
 from .conftest import Tool
+from .metal import NAME, Metal, bring_up, phases
 
 pytestmark = pytest.mark.soak  # until it has been seen green
 
-NAME = "metal"
-SCRIPT = "#!/bin/sh\necho 'SCRIPT SAYS hello from a machine' >/dev/console\n"
-
-
-def wait_for(what: str, look: Callable[[], object], seconds: float) -> None:
-    """Look until it is so; says the last thing seen if it never is."""
-    deadline = time.monotonic() + seconds
-    while (seen := look()) is not True:
-        assert time.monotonic() < deadline, f"waited {seconds:.0f} s for {what}; last: {seen}"
-        time.sleep(2)
+SCRIPT = '#!/bin/sh\necho "SCRIPT SAYS {word} from $(hostname)"\n'
 
 
 @pytest.fixture(scope="module")
-def metal(tool: Tool) -> Iterator[Rack]:
-    """A cloud of its own, with two machines."""
-    tool.arbaro("up", NAME, "--computes", "1", "--machines", "2")
-    yield existing_cloud(NAME, Podman()).rack
-    tool.arbaro("down", NAME)
+def metal(tool: Tool) -> Iterator[Metal]:
+    yield from bring_up(tool)
 
 
-def client(tool: Tool, *words: str) -> Any:
-    """Run the real client in this cloud."""
-    return tool.openstack(*words, cloud=f"arbaro-{NAME}")
+def script(directory: Path, word: str) -> Path:
+    file = directory / "userscript.sh"
+    file.write_text(SCRIPT.format(word=word))
+    return file
 
 
-def console(tool: Tool, machine: str) -> str:
-    """Read what a machine said on its serial console."""
-    return tool.arbaro("ssh", NAME, "rack", "--", "cat", f"/var/lib/rack/consoles/{machine}")
-
-
-def states(rack: Rack) -> list[str]:
-    """List the machines' states."""
-    return [machine["state"] for machine in rack.machines().values()]
-
-
-def test_a_second_up_skips_all_steps(tool: Tool, metal: Rack) -> None:
-    assert states(metal) == ["available"] * 2
+def test_a_second_up_skips_all_steps(tool: Tool, metal: Metal) -> None:
+    assert [machine["state"] for machine in metal.rack.machines().values()] == ["available"] * 2
     began = time.monotonic()
     tool.arbaro("up", NAME)
     assert time.monotonic() - began < 30
     assert tool.status(NAME)["findings"] == []
 
 
-def test_machine_runs_the_user_script(tool: Tool, metal: Rack, tmp_path: Path) -> None:
-    (tmp_path / "userscript.sh").write_text(SCRIPT)
-    began = time.monotonic()
-    client(
-        tool, "server", "create", "--image", "tiny-disk", "--flavor", "pm.small", "--network", "pm",
-        "--key-name", "arbaro", "--user-data", str(tmp_path / "userscript.sh"), "testpm",
-    )  # fmt: skip
-
-    def server() -> Any:
-        return client(tool, "server", "show", "testpm")
-
-    wait_for("testpm to be built", lambda: (seen := server())["status"] == "ACTIVE" or seen, 300)
-    print(f"\nACTIVE after {time.monotonic() - began:.0f} s")
-    node = server()["OS-EXT-SRV-ATTR:hypervisor_hostname"]
-    name = next(name for name, machine in metal.machines().items() if machine["id"] == node)
-    wait_for("the script's output", lambda: "SCRIPT SAYS hello" in (said := console(tool, name)) or said[-500:], 120)
-    print(f"script's output after {time.monotonic() - began:.0f} s")
+def test_machine_runs_the_user_script_and_tells_it_by_ssh(metal: Metal, tmp_path: Path) -> None:
+    began, clock = datetime.now(UTC), time.monotonic()
+    metal.create("testpm", script(tmp_path, "hello"))
+    server = metal.built("testpm")
+    active = time.monotonic() - clock
+    assert "SCRIPT SAYS hello from testpm" in metal.script_log(server, "SCRIPT SAYS")
+    total = time.monotonic() - clock
+    events = metal.events(server["OS-EXT-SRV-ATTR:hypervisor_hostname"], began.strftime("%Y-%m-%dT%H:%M:%SZ"))
+    print(f"\nACTIVE after {active:.1f} s, script's output by SSH after {total:.1f} s\n{phases(events, began, total)}")
+    assert not metal.is_blank(metal.machine_of(server))
 
 
-def test_machine_is_wiped_and_given_out_again(tool: Tool, metal: Rack) -> None:
-    tool.run([".venv/bin/openstack", "--os-cloud", f"arbaro-{NAME}", "server", "delete", "--wait", "testpm"])
-    wait_for("two machines in the stock", lambda: (seen := states(metal)) == ["available"] * 2 or seen, 300)
+def test_deleted_servers_machine_is_wiped_and_given_to_another_project(metal: Metal, tmp_path: Path) -> None:
+    first = metal.machine_of(metal.server("testpm"))
+    other = next(name for name in metal.rack.spec.machine_names if name != first)
+    metal.do("server", "delete", "--wait", "testpm")
+    print(f"\nwiped, and offered again after {metal.all_free():.1f} s")
+    assert metal.is_blank(first)
+    metal.do("project", "create", "--or-show", "other")
+    metal.do("role", "add", "--project", "other", "--user", "admin", "member")
+    # So that it is this very machine.
+    metal.ask("PUT", f"/v1/machines/{other}/maintenance", {"reason": "a test"})
+    try:
+        metal.create("otherpm", script(tmp_path, "welcome"), "--os-project-name=other")
+        server = metal.built("otherpm")
+        assert metal.machine_of(server) == first
+        assert server["project_id"] != metal.openstack("project", "show", "admin")["id"]
+        assert "SCRIPT SAYS welcome from otherpm" in metal.script_log(server, "SCRIPT SAYS")
+    finally:
+        metal.ask("DELETE", f"/v1/machines/{other}/maintenance")
+    metal.do("server", "delete", "--wait", server["id"])
+    metal.all_free()

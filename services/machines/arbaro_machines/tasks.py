@@ -7,6 +7,7 @@ which hosts, and in which moment one dies.
 
 import datetime
 import uuid
+from collections.abc import Collection
 from typing import Any
 
 from sqlalchemy import delete, or_, select, update
@@ -78,10 +79,11 @@ def claim(session: Session, worker: str, lease: float, limit: int) -> list[str]:
     return mine
 
 
-def keep(session: Session, worker: str, lease: float) -> None:
-    """Say that this worker is alive."""
+def keep(session: Session, worker: str, lease: float, in_hand: Collection[str]) -> None:
+    """Say that this worker has these tasks in hand; one that it has dropped is free when its lease ends."""
     until = now() + datetime.timedelta(seconds=lease)
-    session.execute(update(Task).where(Task.worker == worker).values(lease_until=until))
+    mine = update(Task).where(Task.worker == worker, Task.id.in_(in_hand))
+    session.execute(mine.values(lease_until=until))
 
 
 def save(session: Session, task: Task, worker: str, /, **values: Any) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import requests
 from sqlalchemy import select
+from sqlalchemy.exc import InterfaceError, OperationalError
 
 from arbaro_machines import events, tasks
 from arbaro_machines.connections import Connections
@@ -26,6 +27,8 @@ log = logging.getLogger(__name__)
 
 #: How long until a BMC that is in trouble is asked again.
 TROUBLE_SECONDS = 5.0
+#: The database is gone or starts anew: nothing is wrong with any task, and what is in hand can be taken up later.
+NO_DATABASE = (OperationalError, InterfaceError)
 
 
 class Worker:
@@ -54,13 +57,21 @@ class Worker:
         keeper.start()
         log.info("%s works with %d threads", self._name, self._settings.threads)
         while not self._stop.is_set():
-            taken = self._take()
+            taken = self._take_patiently()
             for task_id in taken:
                 self._pool.submit(self._advance, task_id).add_done_callback(self._put_down(task_id))
             if not taken:
                 self._wake.wait(min(1.0, self._settings.times.poll))
             self._wake.clear()
         self._pool.shutdown(wait=True)
+
+    def _take_patiently(self) -> list[str]:
+        try:
+            return self._take()
+        except NO_DATABASE as error:
+            log.warning("the database does not answer: %s", error.orig)
+            self._stop.wait(1)
+            return []
 
     def _take(self) -> list[str]:
         free = self._settings.threads - len(self._busy)
@@ -70,7 +81,9 @@ class Worker:
             # Most looks find nothing: they shall not take SQLite's write lock.
             if not session.scalar(select(Task.id).where(Task.wake_at <= now()).limit(1)):
                 return []
-        taken = self._store.write(lambda session: tasks.claim(session, self._name, self._settings.times.lease, free))
+        claimed = self._store.write(lambda session: tasks.claim(session, self._name, self._settings.times.lease, free))
+        # One whose lease ran out while the database was gone may be in hand here still.
+        taken = [task_id for task_id in claimed if task_id not in self._busy]
         self._busy.update(taken)
         return taken
 
@@ -79,7 +92,9 @@ class Worker:
             self._busy.discard(task_id)
             self._wake.set()
             defect = future.exception()
-            if defect is not None and not isinstance(defect, tasks.LeaseLost):
+            if isinstance(defect, NO_DATABASE):
+                log.warning("task %s is left for later: the database does not answer: %s", task_id, defect.orig)
+            elif defect is not None and not isinstance(defect, tasks.LeaseLost):
                 log.error("task %s", task_id, exc_info=defect)
                 self._end_defective(task_id, defect)
 
@@ -94,8 +109,14 @@ class Worker:
 
     def _keep_leases(self) -> None:
         while not self._stop.wait(self._settings.times.lease / 3):
-            if self._busy:
-                self._store.write(lambda session: tasks.keep(session, self._name, self._settings.times.lease))
+            if in_hand := list(self._busy):
+                self._keep(in_hand)
+
+    def _keep(self, in_hand: list[str]) -> None:
+        try:
+            self._store.write(lambda session: tasks.keep(session, self._name, self._settings.times.lease, in_hand))
+        except NO_DATABASE as error:
+            log.warning("leases are not kept, the database does not answer: %s", error.orig)
 
     def _advance(self, task_id: str) -> None:
         """Bring a task forward until it has to wait, or ends."""

@@ -46,6 +46,9 @@ BAKED_HOST_ADDRESS = "host-address.arbaro.invalid"
 #: What is brought to hosts of a role because of physical machines, by the variables that name it.
 PARTS = {CONTROLLER: ("machines_bundle", "machines_ramdisk"), RACK: ("machines_emulated_bundle",)}
 
+#: So few machines need not be spared: nova looks at them often.
+LOOK_INTERVAL = {"nova_compute_machines_look_interval": 10}
+
 
 @dataclass(frozen=True)
 class HostImages:
@@ -78,6 +81,7 @@ class HostImages:
         ]
         variables = self.variables | (self.agent_variables if role == COMPUTE else {})
         variables |= {name: part.path.name for name, part in self.parts.items() if name in PARTS.get(role, ())}
+        variables |= LOOK_INTERVAL if role == CONTROLLER and self.machines else {}
         return _name(role, [self.base, json.dumps(variables, sort_keys=True), digest(paths)])
 
     @property
@@ -145,9 +149,9 @@ class HostImages:
         }
 
     @property
-    def machines_variables(self) -> dict[str, str]:
-        """The variables that say where those are on this machine."""
-        return {name: str(part.path) for name, part in self.parts.items()}
+    def machines_variables(self) -> dict[str, Any]:
+        """The variables that say where those are on this machine, and how often nova looks at the machines."""
+        return {name: str(part.path) for name, part in self.parts.items()} | LOOK_INTERVAL
 
     def _build_base(self, note: Note) -> None:
         with _scratch() as scratch:

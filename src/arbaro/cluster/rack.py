@@ -2,7 +2,7 @@
 """A cloud's emulated physical machines: enrolled in the machine service, and what a server on one of them needs."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Network
 from typing import Any
@@ -87,28 +87,34 @@ class Rack:
             neutron.create_subnet(network_id=network.id, **wanted_subnet(self.spec.rack_network))
 
     def lacks_machines(self) -> bool:
-        """Say whether a machine is not enrolled, or not in the stock yet; or whether nobody answers who knows."""
+        """Say whether a machine is not enrolled, not in the stock yet, or not offered; or whether nobody answers."""
         if self._silence():
             return True
         states = {name: found["state"] for name, found in self.machines().items()}
-        return any(states.get(name, "enrolled") in UNDER_WAY for name in self.spec.machine_names)
+        return any(states.get(name, "enrolled") in UNDER_WAY for name in self.spec.machine_names) or bool(
+            self.unoffered()
+        )
 
     def enrol(self, note: Note) -> None:
-        """Enrol the machines, and bring them into the stock, one after the other: each starts its ramdisk for that."""
+        """Enrol the machines, and bring them into the stock, one after the other: each starts its ramdisk for that.
+
+        Then wait until nova offers them: it looks at them now and then only.
+        """
         wait_until_silent(self._silence, what="An answer of the machine service", timeout=60, note=note)
         password = self.ground.keeper.identity()["machines_bmc_password"]
         known = self.machines()
         for name in self.spec.machine_names:
             if name not in known:
-                known[name] = self._ask("POST", "/v1/machines", wanted_enrolment(self.spec, name, password))
+                known[name] = self.ask("POST", "/v1/machines", wanted_enrolment(self.spec, name, password))
         for name in self.spec.machine_names:
             self._bring_into_stock(known[name], note)
+        wait_until_silent(self.unoffered, what="Nova offering the machines", timeout=180, interval=2, note=note)
 
     def _bring_into_stock(self, found: dict[str, Any], note: Note) -> None:
         while (found := self._when_idle(found, note))["state"] in NEXT:
             verb = NEXT[found["state"]]
             note(f"{found['name']}: {verb}")
-            found = self._when_idle(self._ask("POST", f"/v1/machines/{found['id']}/{verb}", {}), note)
+            found = self._when_idle(self.ask("POST", f"/v1/machines/{found['id']}/{verb}", {}), note)
             if fault := found["fault"]:
                 hint = f"arbaro ssh {self.spec.name} rack -- tail -c 2000 /var/lib/rack/consoles/{found['name']}"
                 raise ArbaroError(
@@ -118,29 +124,49 @@ class Rack:
     def _when_idle(self, found: dict[str, Any], note: Note) -> dict[str, Any]:
         """Wait until nothing works on the machine. The service ends each of its steps within its own time."""
         path = f"/v1/machines/{found['id']}"
-        while (found := self._ask("GET", path))["task"]:
+        while (found := self.ask("GET", path))["task"]:
             note(f"{found['name']}: {found['task']['step'] or found['state']}")
             time.sleep(1)
         return found
 
     def machines(self) -> dict[str, dict[str, Any]]:
         """Ask for all machines by name."""
-        return {found["name"]: found for found in self._ask("GET", "/v1/machines")["machines"]}
+        return {found["name"]: found for found in self.ask("GET", "/v1/machines")["machines"]}
+
+    def unoffered(self) -> list[Finding]:
+        """Find machines that are free, but that nova would give to nobody yet."""
+        connection = self.ground.connection
+        question = {"resources": f"{RESOURCE_CLASS}:1"}
+        # Refused while placement has never heard of the class.
+        answer = connection.placement.get("/allocation_candidates", params=question, microversion="1.29")
+        candidates = answer.json()["provider_summaries"] if answer.status_code == 200 else {}
+        # Only those that nova has also mapped to a cell are listed.
+        listed = {hypervisor.name for hypervisor in connection.compute.hypervisors()}
+        hint = f"arbaro logs {self.spec.name} controller nova-compute-machines"
+        missing = not_offered(self.machines().values(), listed.intersection(candidates))
+        return [Finding(name, "nova does not offer this machine yet", run=hint) for name in missing]
 
     def _silence(self) -> list[Finding]:
         from keystoneauth1.exceptions import ClientException
 
         try:
-            self._ask("GET", "/v1/machines")
+            self.ask("GET", "/v1/machines")
         except ClientException as error:
             return [Finding("arbaro-machines", str(error), run=f"arbaro logs {self.spec.name} controller")]
         return []
 
-    def _ask(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    def ask(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """Ask the machine service, as admin. Raises keystoneauth's exceptions."""
         session = self.ground.connection.session
         answer = session.request(f"http://{self.spec.public_address}:{PORT}{path}", method, json=body)
         answered: dict[str, Any] = answer.json()
         return answered
+
+
+def not_offered(machines: Iterable[Mapping[str, Any]], offered: Collection[str]) -> list[str]:
+    """Name the machines that a new server could have, if nova offered them."""
+    free = (found for found in machines if found["state"] == "available" and not found["maintenance"])
+    return [found["name"] for found in free if found["id"] not in offered]
 
 
 def wanted_subnet(network: IPv4Network) -> dict[str, Any]:
@@ -165,6 +191,7 @@ def wanted_enrolment(spec: CloudSpec, name: str, password: str) -> dict[str, Any
         "model": "emulated",
         "room": "here",
         "rack": "a01",
+        "boot": {"method": "virtual-media", "firmware": "bios"},
         "interfaces": [{"mac": f"52:54:00:70:6d:{number:02x}", "name": "eth0", "boot": True}],
         "console_url": f"tcp://{spec.rack.address}:{7000 + number}",
         "bmc": {

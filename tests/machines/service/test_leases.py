@@ -2,6 +2,9 @@
 """Tasks and their leases: no task has two workers, a dead worker's is taken over, a lost one cannot be written to."""
 
 import datetime
+import itertools
+import threading
+import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
@@ -10,6 +13,10 @@ from arbaro_machines import tasks
 from arbaro_machines.api.context import Service
 from arbaro_machines.database.models import Machine, Task, now
 from arbaro_machines.faults import Fault
+from arbaro_machines.images import ImageCache
+from arbaro_machines.settings import Times
+from arbaro_machines.worker import Worker
+from sqlalchemy.exc import OperationalError
 
 from ..parts import enrolment
 from .conftest import BOTH
@@ -73,3 +80,44 @@ def test_what_is_given_up_is_left_alone_until_the_worker_has_let_go(service: Ser
     assert task.wake_at > now() + datetime.timedelta(seconds=15), (
         "the old worker may still have its hands on the machine"
     )
+
+
+def test_only_what_a_worker_has_in_hand_is_kept(service: Service, queue) -> None:
+    queue(2)
+    held, dropped = claim(service, "w", lease=-1)
+    service.store.write(lambda session: tasks.keep(session, "w", 30, [held]))
+    assert claim(service, "other") == [dropped]
+
+
+def test_a_worker_outlives_a_database_that_is_gone_now_and_then(service: Service, queue, monkeypatch) -> None:
+    """Nothing ends as a defect: what was in hand is taken up again when its lease has run out."""
+    queue(1)
+    works, calls = service.store.write, itertools.count()
+
+    def write(work, **more):
+        if next(calls) % 3 == 0:
+            raise OperationalError("", {}, Exception("gone"))
+        return works(work, **more)
+
+    monkeypatch.setattr(service.store, "write", write)
+    times = Times(lease=1, poll=0.05, bmc_patience=1)
+    settings = service.settings.model_copy(update={"times": times, "worker_name": "w", "threads": 2})
+    worker = Worker(settings, service.store, service.seal, ImageCache(settings.image_cache, 1, None))
+    thread = threading.Thread(target=worker.run)
+    thread.start()
+    try:
+        deadline = time.monotonic() + 60
+        while (fault := fault_of(service)) is None:
+            assert thread.is_alive() and time.monotonic() < deadline
+            time.sleep(0.05)
+    finally:
+        worker.stop()
+        thread.join(10)
+    assert fault == "bmc-unreachable", (
+        "nobody is at the BMC's address; that, and not the database, is the machine's fault"
+    )
+
+
+def fault_of(service: Service) -> str | None:
+    with service.store.reading() as session:
+        return session.query(Machine.fault_code).scalar()

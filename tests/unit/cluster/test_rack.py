@@ -106,3 +106,14 @@ def test_too_many_machines_are_refused() -> None:
     check_machines(0)
     with pytest.raises(ArbaroError, match="0 to 9 machines, not 10"):
         check_machines(10)
+
+
+def test_free_machines_must_be_offered_and_no_others() -> None:
+    machines = [
+        {"name": "pm1", "id": "1", "state": "available", "maintenance": None},
+        {"name": "pm2", "id": "2", "state": "available", "maintenance": None},
+        {"name": "pm3", "id": "3", "state": "available", "maintenance": {"reason": "fan"}},
+        {"name": "pm4", "id": "4", "state": "active", "maintenance": None},
+    ]
+    assert rack.not_offered(machines, {"2"}) == ["pm1"]
+    assert rack.not_offered(machines, {"1", "2"}) == []

@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A cloud with emulated physical machines as tests use it: servers on machines, what these say, and what their BMCs do."""
+
+import itertools
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from arbaro.cluster.cloud import existing_cloud
+from arbaro.cluster.providers.podman import Podman
+from arbaro.cluster.rack import FLAVOR, IMAGE, NETWORK, Rack
+
+from .conftest import Tool
+
+NAME = "metal"
+CLOUD = f"arbaro-{NAME}"
+PRIVATE = Path.home() / f".local/share/arbaro/clouds/{NAME}"
+
+
+def wait_for(what: str, look: Callable[[], object], seconds: float) -> float:
+    """Look until it is so (True), and return the seconds it took; says the last thing seen if it never is."""
+    began = time.monotonic()
+    while (seen := look()) is not True:
+        assert time.monotonic() < began + seconds, f"waited {seconds:.0f} s for {what}; last: {seen}"
+        time.sleep(0.5)
+    return time.monotonic() - began
+
+
+@dataclass(frozen=True)
+class Metal:
+    """The cloud."""
+
+    tool: Tool
+    rack: Rack
+
+    def openstack(self, *words: str) -> Any:
+        """Run the real client as admin, and read its JSON."""
+        return self.tool.openstack(*words, cloud=CLOUD)
+
+    def do(self, *words: str, code: int | None = 0) -> str:
+        """Run the real client as admin, where it prints nothing that is JSON."""
+        client = str(Path(self.tool.root) / ".venv/bin/openstack")
+        return self.tool.run([client, "--os-cloud", CLOUD, *words], code=code)
+
+    def on(self, host: str, command: str, code: int | None = 0) -> str:
+        """Run a shell's line on a host of the cloud."""
+        return self.tool.arbaro("ssh", NAME, host, "--", command, code=code, timeout=120)
+
+    def machine(self, name: str) -> dict[str, Any]:
+        """Look at a machine."""
+        return self.rack.machines()[name]
+
+    def ask(self, method: str, path: str, body: Any = None) -> Any:
+        """Ask the machine service, as admin."""
+        return self.rack.ask(method, path, body)
+
+    def events(self, machine_id: str, since: str) -> list[dict[str, Any]]:
+        """List what happened to a machine since then, the oldest first."""
+        return list(reversed(self.ask("GET", f"/v1/events?machine_id={machine_id}&since={since}&limit=1000")["events"]))
+
+    def all_free(self, seconds: float = 300) -> float:
+        """Wait until all machines are in the stock and nova offers them; returns the seconds it took."""
+        names = self.rack.spec.machine_names
+
+        def look() -> object:
+            states = {name: self.machine(name)["state"] for name in names}
+            return (set(states.values()) == {"available"} and not self.rack.unoffered()) or states
+
+        return wait_for("all machines to be free", look, seconds)
+
+    def console(self, machine: str) -> str:
+        """Read what a machine said on its serial console."""
+        return self.on("rack", f"cat /var/lib/rack/consoles/{machine}").replace("\r", "")
+
+    def create(self, server: str, script: Path, *more: str, image: str = IMAGE) -> None:
+        """Ask for a server on a machine, by the command of the mission."""
+        base = ["--image", image, "--flavor", FLAVOR, "--network", NETWORK, "--key-name", "arbaro"]
+        # As another user in words of its own comes first.
+        user = [word for word in more if word.startswith("--os-")]
+        rest = [word for word in more if word not in user]
+        self.openstack(*user, "server", "create", *base, "--user-data", str(script), *rest, server)
+
+    def server(self, name: str) -> Any:
+        """Look at a server, of whatever project."""
+        (found,) = self.openstack("server", "list", "--all-projects", "--name", f"^{name}$")
+        return self.openstack("server", "show", found["ID"])
+
+    def machine_of(self, server: Any) -> str:
+        """Say which machine a server is on, by its name."""
+        node = server["OS-EXT-SRV-ATTR:hypervisor_hostname"]
+        return next(name for name, machine in self.rack.machines().items() if machine["id"] == node)
+
+    def built(self, name: str, seconds: float = 300) -> Any:
+        """Wait until a server is ACTIVE, and return it; ERROR is not waited out."""
+        last: list[Any] = []
+
+        def look() -> object:
+            last[:] = [self.server(name)]
+            assert last[0]["status"] != "ERROR", last[0]["fault"]
+            return last[0]["status"] == "ACTIVE" or (last[0]["status"], self.rack.machines())
+
+        wait_for(f"{name} to be ACTIVE", look, seconds)
+        return last[0]
+
+    def ssh(self, address: str, command: str, code: int | None = 0) -> str:
+        """Run a command in a server; its host key is new with each boot, so nobody compares it here."""
+        options = ["-o", "UserKnownHostsFile=/dev/null", "-o", "StrictHostKeyChecking=no", "-o", "LogLevel=ERROR"]
+        words = ["ssh", "-F", "none", "-i", str(PRIVATE / "id_ed25519"), *options, "-o", "ConnectTimeout=3"]
+        return self.tool.run([*words, f"root@{address}", command], code=code, timeout=60)
+
+    def script_log(self, server: Any, wanted: str, seconds: float = 120) -> str:
+        """Read by SSH what the user's script printed, as soon as it has said what is wanted."""
+        address = next(iter(server["addresses"].values()))[0]
+        last = [""]
+
+        def look() -> object:
+            last[0] = self.ssh(address, "cat /var/log/user-script.log", code=None)
+            return wanted in last[0] or last[0] or self.console(self.machine_of(server))[-800:]
+
+        wait_for(f"{wanted!r} by SSH from {address}", look, seconds)
+        return last[0]
+
+    def is_blank(self, machine: str) -> bool:
+        """Say whether a machine's disk holds nothing but zeros, as its next owner could read it."""
+        compare = (
+            "qemu-img create -q -f qcow2 /var/tmp/blank 4G && qemu-img compare -U -q -f qcow2 -F qcow2 /var/tmp/blank"
+        )
+        return "same" in self.on("rack", f"{compare} /var/lib/rack/disks/{machine}.qcow2 && echo same || echo other")
+
+
+def phases(events: list[dict[str, Any]], began: datetime, ended: float) -> str:
+    """Tabulate when each step of a deployment began and how long it took; `ended` is seconds after `began`."""
+    seen = [("asked for", 0.0)]
+    for event in events:
+        at = (datetime.fromisoformat(event["at"].replace("Z", "+00:00")) - began).total_seconds()
+        if event["type"] in ("step", "state"):
+            seen.append((event["text"], at))
+    pairs = itertools.pairwise([*seen, ("", ended)])
+    return "\n".join(f"{start:6.1f} s {end - start:6.1f} s  {what}" for (what, start), (_, end) in pairs)
+
+
+def bring_up(tool: Tool) -> Iterator[Metal]:
+    """A cloud of its own, with two machines."""
+    tool.arbaro("up", NAME, "--computes", "1", "--machines", "2")
+    yield Metal(tool, existing_cloud(NAME, Podman()).rack)
+    tool.arbaro("down", NAME)
