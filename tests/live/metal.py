@@ -142,8 +142,9 @@ def phases(events: list[dict[str, Any]], began: datetime, ended: float) -> str:
     return "\n".join(f"{start:6.1f} s {end - start:6.1f} s  {what}" for (what, start), (_, end) in pairs)
 
 
-def bring_up(tool: Tool) -> Iterator[Metal]:
+def bring_up(tool: Tool, *, keep: bool) -> Iterator[Metal]:
     """A cloud of its own, with two machines."""
     tool.arbaro("up", NAME, "--computes", "1", "--machines", "2")
     yield Metal(tool, existing_cloud(NAME, Podman()).rack)
-    tool.arbaro("down", NAME)
+    if not keep:
+        tool.arbaro("down", NAME)

@@ -21,8 +21,8 @@ SCRIPT = '#!/bin/sh\necho "SCRIPT SAYS {word} from $(hostname)"\n'
 
 
 @pytest.fixture(scope="module")
-def metal(tool: Tool) -> Iterator[Metal]:
-    yield from bring_up(tool)
+def metal(tool: Tool, pytestconfig: pytest.Config) -> Iterator[Metal]:
+    yield from bring_up(tool, keep=pytestconfig.getoption("--keep"))
 
 
 def script(directory: Path, word: str) -> Path:

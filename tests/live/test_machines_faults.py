@@ -74,8 +74,8 @@ OVERHEAD = 60
 
 
 @pytest.fixture(scope="module")
-def metal(tool: Tool) -> Iterator[Metal]:
-    yield from bring_up(tool)
+def metal(tool: Tool, pytestconfig: pytest.Config) -> Iterator[Metal]:
+    yield from bring_up(tool, keep=pytestconfig.getoption("--keep"))
 
 
 @pytest.fixture

@@ -23,6 +23,12 @@ SOURCES = {
     "http": sushy.BootSource.UEFI_HTTP,
     "disk": sushy.BootSource.HDD,
 }
+#: Redfish tells the family (Processor schema, ProcessorArchitecture), OpenStack has the kernel's names.
+ARCHITECTURES = {
+    sushy.ProcessorArchitecture.X86: "x86_64",
+    sushy.ProcessorArchitecture.ARM: "aarch64",
+    sushy.ProcessorArchitecture.POWER: "ppc64le",
+}
 CONNECT_SECONDS = 5
 READ_SECONDS = 30
 
@@ -139,7 +145,7 @@ class Bmc:
             system = self._system()
             facts = {
                 "cpus": _told(lambda: system.processors.summary.count),
-                "cpu_arch": _told(lambda: system.processors.summary.architecture.value),
+                "cpu_arch": _told(lambda: ARCHITECTURES[system.processors.summary.architecture]),
                 "memory_mb": _told(lambda: int(system.memory_summary.size_gib * 1024)),
                 "disk_gb": _told(lambda: max(system.simple_storage.disks_sizes_bytes) // 10**9),
                 "serial_number": _told(lambda: system.serial_number),
@@ -152,7 +158,7 @@ def _told(ask: Any) -> Any:
     """Ask for a fact that a BMC may or may not have; a missing one is None."""
     try:
         return ask()
-    except (problems.MissingAttributeError, problems.HTTPError, AttributeError, TypeError, ValueError):
+    except (problems.MissingAttributeError, problems.HTTPError, AttributeError, LookupError, TypeError, ValueError):
         return None
 
 

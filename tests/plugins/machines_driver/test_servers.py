@@ -42,6 +42,11 @@ class Life(Cloud):
         self._run_periodics()
         self.assertEqual(0, self.reserved()[machine["id"]])
 
+    def test_machine_of_an_architecture_that_nova_does_not_know_is_offered(self):
+        machine = self.api_of_machines.add(properties={"cpu_arch": "x86"})
+        self._run_periodics()
+        self.assertEqual(0, self.reserved()[machine["id"]])
+
     def test_switch_it(self):
         server = self.create()
         server = self._stop_server(server)

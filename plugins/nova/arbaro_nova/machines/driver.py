@@ -95,7 +95,7 @@ class MachineDriver(driver.ComputeDriver):
     def get_available_resource(self, nodename):
         """Describe a node. What it is made of counts for nothing: it is given out whole, by its class."""
         machine = self._machine(nodename)
-        arch = machine.cpu_arch
+        arch = _arch(machine)
         return {
             "uuid": machine.id,
             "hypervisor_hostname": machine.id,
@@ -298,3 +298,12 @@ def reported_as_not_ready():
     except ApiError as error:
         LOG.warning("%s", error)
         raise exception.VirtDriverNotReady() from error
+
+
+def _arch(machine):
+    """Return a machine's architecture as nova calls it; one that nova does not know is as good as none."""
+    try:
+        return fields.Architecture.canonicalize(machine.cpu_arch)
+    except exception.InvalidArchitectureName as error:
+        LOG.warning("machine %s: %s", machine.name, error)
+        return None
