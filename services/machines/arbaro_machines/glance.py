@@ -53,4 +53,4 @@ class Glance:
 
     def headers(self) -> dict[str, str]:
         """With what to ask for them."""
-        return dict(self._api.get_auth_headers() or {})
+        return dict(self._api.session.get_auth_headers(self._api.auth) or {})
