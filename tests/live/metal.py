@@ -9,12 +9,16 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from arbaro.cluster.cloud import existing_cloud
 from arbaro.cluster.providers.podman import Podman
 from arbaro.cluster.rack import FLAVOR, IMAGE, NETWORK, Rack
 
 from .conftest import Tool
 
+#: The SDK warns of its own future releases at each call.
+QUIET_SDK = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::PendingDeprecationWarning")
 NAME = "metal"
 CLOUD = f"arbaro-{NAME}"
 PRIVATE = Path.home() / f".local/share/arbaro/clouds/{NAME}"

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from .conftest import Tool
-from .metal import NAME, Metal, bring_up, phases
+from .metal import NAME, QUIET_SDK, Metal, bring_up, phases
 
-pytestmark = pytest.mark.soak  # until it has been seen green
+pytestmark = QUIET_SDK
 
 SCRIPT = '#!/bin/sh\necho "SCRIPT SAYS {word} from $(hostname)"\n'
 

@@ -15,9 +15,10 @@ from typing import Any
 import pytest
 
 from .conftest import Tool
-from .metal import Metal, bring_up, wait_for
+from .metal import QUIET_SDK, Metal, bring_up, wait_for
 
-pytestmark = pytest.mark.soak
+# Soak, for the time that ten faults and five kills take.
+pytestmark = [pytest.mark.soak, QUIET_SDK]
 
 MACHINE = "pm1"
 SCRIPT = "#!/bin/sh\necho SCRIPT SAYS still here\n"
