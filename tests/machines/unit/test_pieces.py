@@ -15,6 +15,8 @@ from arbaro_machines.database.models import Machine, Task
 from arbaro_machines.faults import Fault
 from arbaro_machines.results import changes_of
 from arbaro_machines.sealing import Seal, new_key
+from arbaro_machines.steps import ramdisk
+from arbaro_machines.steps.work import Work
 from osc_lib.exceptions import CommandError
 
 MARKER = bootmedia.MARKER.ljust(bootmedia.LENGTH, b"=")
@@ -156,3 +158,9 @@ def test_bmc_that_repeats_the_address_does_not_tell_the_token() -> None:
     )
     assert "secret" not in trouble.cause
     assert "http://10.0.0.1:8780/v1/agent" in trouble.cause
+
+
+def test_ramdisk_that_has_spoken_is_not_started_again() -> None:
+    """It has written and switched the machine off while the worker was dead; a second start would write a second time."""
+    work = Work(Task(word={"phase": "done"}), Machine(), *[None] * 4, "token")
+    assert ramdisk.start_ramdisk(work) is None

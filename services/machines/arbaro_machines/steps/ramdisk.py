@@ -2,7 +2,7 @@
 """Steps that start the deploy ramdisk, listen to it, and go back to the disk."""
 
 from arbaro_machines.faults import NEXT_STEPS, Fault
-from arbaro_machines.steps.power import OFF, ON
+from arbaro_machines.steps.power import OFF, switch_on
 from arbaro_machines.steps.work import Step, Work
 
 #: What a ramdisk may report; anything else would be a defect of it.
@@ -37,6 +37,11 @@ def point_at_ramdisk(work: Work) -> float | None:
             work.bmc.boot_from("network")
     work.desk.note(boots=True)
     return None
+
+
+def start_ramdisk(work: Work) -> float | None:
+    """On; but not again once the ramdisk has spoken: it may have ended, and be off, while no worker was alive."""
+    return None if work.phase else switch_on(work)
 
 
 def hear_first_word(work: Work) -> float | None:
@@ -117,8 +122,9 @@ def _soon(_: object) -> float:
 
 
 POINT_AT_RAMDISK = Step("point-at-ramdisk", point_at_ramdisk, lambda times: times.first_word, "media-refused")
+START_RAMDISK = Step("switch-on", start_ramdisk, lambda times: times.power, "power-refused")
 FIRST_WORD = Step("hear-first-word", hear_first_word, lambda times: times.first_word + 60, "boot-ignored")
 WAIT_FOR_OFF = Step("wait-for-off", wait_for_off, lambda times: times.soft_off + times.power, "power-refused")
 POINT_AT_DISK = Step("point-at-disk", point_at_disk, _soon)
 
-BOOT_RAMDISK = (OFF, POINT_AT_RAMDISK, ON, FIRST_WORD)
+BOOT_RAMDISK = (OFF, POINT_AT_RAMDISK, START_RAMDISK, FIRST_WORD)
