@@ -64,8 +64,8 @@ TROUBLES = (
     Trouble("no-disk", f"{KEEP}; virsh -q detach-disk {MACHINE} vda --config", AS_BEFORE, 0),
     Trouble(
         "disk-too-small",
-        f"{KEEP}; qemu-img create -q -f qcow2 /var/lib/rack/disks/small.qcow2 16M; "
-        f"sed s/{MACHINE}.qcow2/small.qcow2/ /run/before.xml >/run/small.xml; virsh -q define /run/small.xml",
+        f"{KEEP}; truncate --size 16M /var/lib/rack/disks/small.raw; "
+        f"sed s/{MACHINE}.raw/small.raw/ /run/before.xml >/run/small.xml; virsh -q define /run/small.xml",
         AS_BEFORE,
         0,
     ),
