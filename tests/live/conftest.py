@@ -55,6 +55,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "tests/live" in str(item.path):
             item.add_marker("live")
+    # They have a cloud of their own, and two at work at once are more than two cores should bear: before `test` is there.
+    items.sort(key=lambda item: not item.path.name.startswith("test_machines"))
 
 
 @pytest.fixture(scope="session")
