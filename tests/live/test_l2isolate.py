@@ -250,9 +250,7 @@ FAULTS: list[tuple[str, Callable[[Tool, str], object], int]] = [
     ("dnsmasq's container restarted", lambda c, h: on(c, h, "systemctl restart l2isolate-dhcp"), 0),
     # Its BFD sessions end with it, and the switches cannot tell that from a dead host.
     ("bgpd killed (-9) on the host", lambda c, h: on(c, h, "pkill -9 bgpd"), 50),
-    # FRR is back within half a second; then up to ten seconds until its neighbours' next router advertisement (by which
-    # unnumbered BGP finds them) and their next call: docs/reference/faults.md.
-    ("FRR restarted on the host", lambda c, h: on(c, h, "systemctl restart frr"), 130),
+    ("FRR restarted on the host", lambda c, h: on(c, h, "systemctl restart frr"), 100),
     ("RabbitMQ restarted", lambda c, h: on(c, "controller", "systemctl restart rabbitmq-server"), 0),
     ("neutron-server restarted", lambda c, h: on(c, "controller", "systemctl restart neutron-server"), 0),
 ]
