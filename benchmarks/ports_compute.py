@@ -2,7 +2,7 @@
 """Runs on a compute for ports.py: makes taps as nova does, and notes when the host knows what for each of them.
 
 Takes one JSON request on each line of its input and answers each with one line. At the end of its input, whatever ended
-it, its taps go. It asks the kernel nothing: routes, bridges and filters come as notifications of netlink, DHCP's files
+it, its taps go. It asks the kernel nothing: routes and filters come as notifications of netlink, DHCP's files
 by inotify, so it costs next to nothing and notes a change when the kernel has made it.
 """
 
@@ -25,12 +25,12 @@ TAP = re.compile(rb"tap[0-9a-f-]{11}")
 NETLINK_NETFILTER, SOL_NETLINK, ADD_MEMBERSHIP, SO_RCVBUFFORCE = 12, 270, 1, 33
 LINKS_AND_ROUTES, NFTABLES = 0x1 | 0x40, 7  # RTMGRP_LINK | RTMGRP_IPV4_ROUTE; NFNLGRP_NFTABLES
 NEWLINK, NEWROUTE, NEWRULE, NEWSETELEM = 16, 24, 10 << 8 | 6, 10 << 8 | 12
-IFLA_IFNAME, IFLA_MASTER, RTA_OIF, ROUTE_PROTOCOL = 3, 10, 4, 97
+IFLA_IFNAME, RTA_OIF, ROUTE_PROTOCOL = 3, 4, 97
 MOVED_TO = 0x80
 
 
 class Watch(threading.Thread):
-    """Notes when each tap first had its route or bridge, its filter, its line for DHCP; and when anything last changed.
+    """Notes when each tap first had its route, its filter, its line for DHCP; and when anything last changed.
 
     `dhcp` is the directory of dnsmasq's files: one file for each tap, or one called `host` for all.
     """
@@ -80,7 +80,7 @@ class Watch(threading.Thread):
             self._link(struct.unpack_from("=i", body, 4)[0], dict(attributes(body[16:])))
         elif kind == NEWROUTE and body[5] == ROUTE_PROTOCOL:
             out = dict(attributes(body[12:])).get(RTA_OIF)
-            self._note("way", self.by_index.get(struct.unpack("=i", out)[0]) if out else None)
+            self._note("route", self.by_index.get(struct.unpack("=i", out)[0]) if out else None)
         elif kind in (NEWRULE, NEWSETELEM):
             # Table, then chain or set. Each is part of one transaction with all that the tap needs.
             (_, table), (_, inner), *_ = attributes(body[4:])
@@ -93,8 +93,6 @@ class Watch(threading.Thread):
         name = about.get(IFLA_IFNAME, b"").rstrip(b"\0")
         if TAP.fullmatch(name):
             self.by_index[index] = name.decode()
-            if IFLA_MASTER in about:
-                self._note("way", name.decode())
 
     def _renamed(self, inotify):
         data = os.read(inotify, 1 << 20)

@@ -51,7 +51,7 @@ class Messages(threading.Thread):
 
     def __init__(self):
         super().__init__(daemon=True)
-        self.counts, self.up, self.told, self.last = collections.Counter(), [], 0, 0.0
+        self.counts, self.last = collections.Counter(), 0.0
         config = configparser.RawConfigParser(strict=False)
         config.read("/etc/neutron/neutron.conf")
         url = config["DEFAULT"]["transport_url"].replace("rabbit://", "amqp://")
@@ -79,16 +79,13 @@ class Messages(threading.Thread):
         if rpc["method"] != PERIODIC:
             self.last = time.monotonic()
             self.counts[rpc["method"]] += 1
-            single = [rpc["args"]["device"]] if rpc["method"] == "update_device_up" else []
-            self.up += single or rpc["args"].get("devices_up") or []
 
 
 def events(statuses, messages):
-    """Return new [port, when ACTIVE], devices newly reported up, all messages by method, when the last one came."""
-    ports, up = statuses.noted[statuses.told :], messages.up[messages.told :]
+    """Return new [port, when ACTIVE], all messages by method, when the last one came."""
+    ports = statuses.noted[statuses.told :]
     statuses.told += len(ports)
-    messages.told += len(up)
-    return [ports, up, dict(messages.counts), messages.last]
+    return [ports, dict(messages.counts), messages.last]
 
 
 def trace(word):

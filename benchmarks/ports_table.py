@@ -31,7 +31,7 @@ def rows(found: Figures) -> Iterator[tuple[str, str]]:
     once, fill, one, start = found["at_once"], found["fill"], found["one_more"], found["start"]
     yield "ports that come at once", f"{once['reached']} of {once['ports']}"
     yield "all in place", spread(once["in_place"])
-    yield "– route, or entry into the bridge", spread(once["way"])
+    yield "– route", spread(once["route"]) if "route" in once else "nova's part"
     yield "– rules", spread(once["filter"])
     yield "– DHCP", spread(once["dhcp"])
     yield "ACTIVE in neutron", spread(once["active"])
@@ -48,7 +48,7 @@ def rows(found: Figures) -> Iterator[tuple[str, str]]:
 
 def steady(start: Figures, minutes: float) -> str:
     """Say how long the agents' start took."""
-    late = f"not within {minutes:.0f} min: {start['reported']} of {start['taps']} taps"
+    late = f"not within {minutes:.0f} min with {start['taps']} taps"
     return f"{start['steady_s']:.1f} s with {start['taps']} taps" if start["steady_s"] else late
 
 

@@ -15,7 +15,17 @@ from oslo_config import cfg
 from oslo_log import log
 from oslo_service import service
 
-from arbaro_l2isolate import dnsmasq, dnsmasq_process, dnsmasq_supervised, names, netlink, options, plugin_rpc, ports
+from arbaro_l2isolate import (
+    dnsmasq,
+    dnsmasq_process,
+    dnsmasq_supervised,
+    groups,
+    names,
+    netlink,
+    options,
+    plugin_rpc,
+    ports,
+)
 from arbaro_l2isolate.firewall.driver import L2IsolateFirewallDriver
 from arbaro_l2isolate.firewall.kernel import NftError
 from arbaro_l2isolate.manager import L2IsolateManager
@@ -30,33 +40,40 @@ HOST_SETTINGS = {"net/ipv4/ip_forward": "1", "net/ipv4/conf/all/rp_filter": "0"}
 
 
 class L2IsolateAgent(_common_agent.CommonAgentLoop):
-    """The common loop, with two differences: it works in batches, and it hears of devices that are not served here."""
+    """The common loop, with three differences.
 
-    _lookout = threading.Thread()  # Never started; so that there is always one to ask.
+    It works in batches, with few messages for many devices; its reports do not hold it up; and it hears of devices that
+    are not served here.
+    """
+
+    _lookout: threading.Thread | None = None
+    _is_resync = True
 
     def setup_rpc(self):
-        """Set the stock messages up, and listen to changes of subnets."""
+        """Set the stock messages up, ours in place of some, and listen to changes of subnets."""
         super().setup_rpc()
-        self.plugin_rpc = plugin_rpc.PluginApi(topics.PLUGIN)
+        self.plugin_rpc = plugin_rpc.PluginApi(self.context, topics.PLUGIN, self.agent_id)
+        self.sg_plugin_rpc = groups.GroupsApi(topics.PLUGIN, lambda: self.plugin_rpc.listing)
+        self.sg_agent = self.rpc_callbacks.sg_agent = groups.SecurityGroupAgent(self.context, self.sg_plugin_rpc)
         self.mgr.subnets = Subnets(self.context)
         self.mgr.subnets.watch(self.rpc_callbacks.subnet_changed)
+
+    def process_network_devices(self, device_info):
+        """Go through a turn as the stock loop does: filters first, then taps and DHCP."""
+        asked = device_info["added"] | device_info["updated"]
+        self.plugin_rpc.begin_turn(asked, device_info["current"], self._is_resync)
+        return super().process_network_devices(device_info)
 
     def treat_devices_added_updated(self, devices):
         """Ask neutron about devices, make all their taps so, then report each; return whether to ask again.
 
-        What is raised here makes the loop start over with all devices. The stock call and not the bulk one
-        (`…_and_failed_devices`): that finds ports by whole ids only, and a tap's name holds the first 11 characters.
+        What is raised here makes the loop start over with all devices.
         """
-        step = cfg.CONF.rpc_resources_processing_step
-        ordered = sorted(devices)
-        for start in range(0, len(ordered), step):
-            chunk = ordered[start : start + step]
-            answers = self.plugin_rpc.get_devices_details_list(self.context, chunk, self.agent_id, host=cfg.CONF.host)
+        for answers in self.plugin_rpc.details(devices):
             self.mgr.serve(answers, self._coming(answers))
             self._look_out_for_arrivals()
-            with self.plugin_rpc.reports_at_once(self.context, self.agent_id):
-                for details in answers:
-                    self._process_device_if_exists(details)
+            for details in answers:
+                self._process_device_if_exists(details)
         return False
 
     def _coming(self, answers):
@@ -67,7 +84,7 @@ class L2IsolateAgent(_common_agent.CommonAgentLoop):
 
     def _look_out_for_arrivals(self):
         """Look more often than the loop does, as long as servers are on their way here."""
-        if self.mgr.expects_any() and not self._lookout.is_alive():
+        if self.mgr.expects_any() and not (self._lookout and self._lookout.is_alive()):
             self._lookout = threading.Thread(target=self._look_out, daemon=True)
             self._lookout.start()
 
@@ -81,6 +98,7 @@ class L2IsolateAgent(_common_agent.CommonAgentLoop):
 
         When out of step with neutron-server, its subnets may have changed as well.
         """
+        self._is_resync = sync
         if sync:
             self.mgr.subnets.forget()
         self._look_after_firewall()

@@ -20,7 +20,12 @@ class L2IsolateCallbacks(securitygroups_rpc.SecurityGroupAgentRpcCallbackMixin, 
 
     def port_update(self, context, **kwargs):
         """Look at a port again."""
-        self.updated_devices.add(names.tap_of(kwargs["port"]["id"]))
+        self._heard_of(names.tap_of(kwargs["port"]["id"]))
+
+    def _heard_of(self, device):
+        """Ask about a device in the next turn; what this turn's list says of it is older than the message."""
+        self.agent.plugin_rpc.listing.forget(device)
+        self.updated_devices.add(device)
 
     def network_update(self, context, **kwargs):
         """Look at all ports of a network again: its MTU may have changed."""
@@ -36,7 +41,9 @@ class L2IsolateCallbacks(securitygroups_rpc.SecurityGroupAgentRpcCallbackMixin, 
     def binding_deactivate(self, context, **kwargs):
         """Withdraw the routes to a server that is now active on another host."""
         if kwargs.get("host") == cfg.CONF.host:
-            self.agent.mgr.withdraw(names.tap_of(kwargs["port_id"]))
+            device = names.tap_of(kwargs["port_id"])
+            self.agent.plugin_rpc.listing.forget(device)
+            self.agent.mgr.withdraw(device)
 
     def binding_activate(self, context, **kwargs):
         """Serve a server that has just become active here, without waiting for the loop's next turn."""
@@ -44,7 +51,7 @@ class L2IsolateCallbacks(securitygroups_rpc.SecurityGroupAgentRpcCallbackMixin, 
             return
         device = names.tap_of(kwargs["port_id"])
         # First, so that the loop makes good what fails below.
-        self.updated_devices.add(device)
+        self._heard_of(device)
         if device in self.agent.mgr.get_all_devices():
             self.agent.mgr.elevate(device)
             self.agent.treat_devices_added_updated({device})

@@ -1,61 +1,61 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Neutron's calls from the agent to neutron-server, with what is said of many devices in one message."""
+"""The agent's calls to neutron-server: neutron's own, but for many devices with few messages."""
 
 from __future__ import annotations
 
-import contextlib
-import threading
+import functools
 from collections.abc import Iterator
 
 from neutron.agent import rpc
+from neutron_lib.api.definitions import portbindings
 from oslo_config import cfg
 
-
-class ReportsFailed(Exception):
-    """Neutron-server could not take the state of some devices; the common loop starts over with all of them."""
+from arbaro_l2isolate.listing import Listing, is_worth_it
+from arbaro_l2isolate.reports import Reports
 
 
 class PluginApi(rpc.PluginApi):
-    """The stock calls, but for one thing: within `reports_at_once` devices are reported together, at its end.
+    """The stock calls, but a large turn begins with a list of this host's ports, and reports go in the background."""
 
-    The stock loop reports one by one: at a start with 1,000 taps a thousand messages, each waited for.
-    """
-
-    def __init__(self, topic):
-        """Take the topic of neutron-server's plug-in."""
+    def __init__(self, context, topic, agent_id):
+        """Take the agent's context and id, and the topic of neutron-server's plug-in."""
         super().__init__(topic)
-        # One batch for each thread: a message may come in on another one while the loop is in the middle of its own.
-        self._batch = threading.local()
+        self._context, self._agent_id = context, agent_id
+        self.listing = Listing()
+        self._reports = Reports(self._tell)
+        self._reports.start()
 
-    @contextlib.contextmanager
-    def reports_at_once(self, context, agent_id) -> Iterator[None]:
-        """Collect the reports of this thread, and send them also when what follows has failed. Raises ReportsFailed."""
-        self._batch.up, self._batch.down = [], []
-        try:
-            yield
-        finally:
-            up, down = self._batch.up, self._batch.down
-            del self._batch.up, self._batch.down
-            self._report(context, up, down, agent_id)
+    def begin_turn(self, devices, present, is_resync: bool) -> None:
+        """List this host's ports if so many devices, of all that are present, are to be asked about."""
+        self.listing = Listing()
+        if is_worth_it(devices, present):
+            host = cfg.CONF.host
+            listed = self.get_ports_by_vnic_type_and_host(self._context, portbindings.VNIC_NORMAL, host)
+            self.listing = Listing(listed, host, with_active=is_resync)
 
-    def _report(self, context, up, down, agent_id):
-        if not up and not down:
-            return
-        told = self.update_device_list(context, up, down, agent_id, cfg.CONF.host)
-        failed = [*told["failed_devices_up"], *told["failed_devices_down"]]
-        if failed:
-            raise ReportsFailed(f"neutron-server could not take the state of {', '.join(failed)}")
+    def details(self, devices) -> Iterator[list]:
+        """Yield neutron's answers about devices: first those out of the list, then the others in batches."""
+        listed = self.listing.details(sorted(devices), functools.cache(self._network))
+        if listed:
+            yield listed
+        others = sorted(devices - {details["device"] for details in listed})
+        step = cfg.CONF.rpc_resources_processing_step
+        for start in range(0, len(others), step):
+            batch = others[start : start + step]
+            yield self.get_devices_details_list(self._context, batch, self._agent_id, cfg.CONF.host)
+
+    def _network(self, network_id):
+        return self.get_network_details(self._context, network_id, self._agent_id, cfg.CONF.host)
 
     def update_device_up(self, context, device, agent_id, host=None):
-        """Report a device as up, now or with the batch."""
-        if hasattr(self._batch, "up"):
-            self._batch.up.append(device)
-            return None
-        return super().update_device_up(context, device, agent_id, host)
+        """Report a device as up, in the background; not if neutron has just said the same."""
+        if not self.listing.is_up(device):
+            self._reports.add(device, True)
 
     def update_device_down(self, context, device, agent_id, host=None):
-        """Report a device as down, now or with the batch; says what neutron-server said, in a batch nothing."""
-        if hasattr(self._batch, "down"):
-            self._batch.down.append(device)
-            return None
-        return super().update_device_down(context, device, agent_id, host)
+        """Report a device as down, in the background; return nothing, which the loop takes for an unknown device."""
+        self._reports.add(device, False)
+
+    def _tell(self, up, down):
+        told = self.update_device_list(self._context, up, down, self._agent_id, cfg.CONF.host)
+        return [*told["failed_devices_up"], *told["failed_devices_down"]]

@@ -43,20 +43,27 @@ class Plugin:
         note("get_devices_details_list", sorted(devices))
         return [answers()["details"].get(device, {"device": device}) for device in devices]
 
-    def update_device_up(self, context, device, **_):
-        note("update_device_up", device)
+    def get_ports_by_vnic_type_and_host(self, context, vnic_type, host):
+        note("get_ports_by_vnic_type_and_host", vnic_type)
+        told = [json.loads(line) for line in (DIRECTORY / "log").read_text().splitlines()]
+        up = [words[1] for words in told if words[0] == "update_device_up"]
+        return [{**port, "status": "ACTIVE" if port["device"] in up else "DOWN"} for port in answers()["listed"]]
+
+    def get_network_details(self, context, network, **_):
+        note("get_network_details", network)
+        nothing = {"provider:physical_network": None, "provider:segmentation_id": None}
+        return {"id": network, "mtu": 1500, "provider:network_type": "l2isolate", **nothing}
 
     def update_device_list(self, context, devices_up, devices_down, **_):
         note("update_device_list", devices_up)
-        for device in devices_up:
-            note("update_device_up", device)
         # As neutron-server does when its database is away for a moment.
         failed = [device for device in devices_up if device in answers().get("failing", [])]
+        for device in devices_up:
+            if device not in failed:
+                note("update_device_up", device)
+        for device in devices_down:
+            note("update_device_down", device)
         return {"devices_up": devices_up, "failed_devices_up": failed, "devices_down": [], "failed_devices_down": []}
-
-    def update_device_down(self, context, device, **_):
-        note("update_device_down", device)
-        return {"device": device, "exists": True}
 
 
 class Groups:

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 from arbaro_l2isolate import dnsmasq, names, planner, ports
 from arbaro_l2isolate.arrivals import HOLD_SECONDS
 from arbaro_l2isolate.callbacks import L2IsolateCallbacks
+from arbaro_l2isolate.listing import Listing
 from arbaro_l2isolate.manager import L2IsolateManager
 from arbaro_l2isolate.ports import Subnet
 from hypothesis import HealthCheck, example, given, settings
@@ -102,6 +103,21 @@ def filtered(neutron, name):
     }  # fmt: skip
 
 
+NETWORK = {"mtu": 1500, **{f"provider:{key}": None for key in ("physical_network", "segmentation_id")}}
+
+
+def listed(neutron):
+    """Return what neutron-server lists of this host's ports."""
+    here = [TAPS[number] for number, port in neutron.ports.items() if port["here"]]
+    bound = {
+        "binding:host_id": "hv1",
+        "binding:vif_details": {"bound_drivers": {"0": "l2isolate"}},
+        "binding:profile": {},
+    }
+    more = {"status": "DOWN", "network_id": "n", "device_owner": "compute:nova", **bound}
+    return [{**details(neutron, name), "id": name[3:], **more} for name in here]
+
+
 class Loop:
     """An agent's life: messages arrive at any moment, turns come between them."""
 
@@ -114,9 +130,14 @@ class Loop:
         self.mgr = L2IsolateManager(SETTINGS, self.host, self.files, "hv1", SUBNETS, clock=lambda: self.now)
         self.callbacks = L2IsolateCallbacks(None, self, None)
         self.previous, self.network_ports = None, {}
+        self.plugin_rpc = SimpleNamespace(listing=Listing())
 
     def treat_devices_added_updated(self, devices):
-        answers = [details(self.neutron, name) for name in sorted(devices)]
+        answers = self.plugin_rpc.listing.details(
+            sorted(devices), lambda _: {**NETWORK, "provider:network_type": "l2isolate"}
+        )
+        rest = devices - {answer["device"] for answer in answers}
+        answers += [details(self.neutron, name) for name in sorted(rest)]
         told = [filtered(self.neutron, answer["device"]) for answer in answers if ports.is_inactive(answer)]
         self.mgr.serve(
             answers, {port["device"]: ports.coming_tap(port) for port in told if ports.is_coming(port, "hv1")}
@@ -166,12 +187,16 @@ class Loop:
             self.start()
             self.mgr.tick()
             assert before == (self.host.taps, self.files.found)
+        elif operation == "list":
+            self.plugin_rpc.listing = Listing(listed(self.neutron), "hv1")
         elif operation == "turn":
             self.turn()
+            self.plugin_rpc.listing = Listing()
 
     def resync(self):
         """What the loop does after a failed turn, or when neutron-server says that the agent was thought dead."""
         # Devices that the loop saw leave stay known to it until they were dealt with.
+        self.plugin_rpc.listing = Listing(listed(self.neutron), "hv1")
         gone, self.previous = (self.previous or set()) - set(self.host.taps), set()
         self.mgr.delete_arp_spoofing_protection(gone)
         self.turn()
@@ -182,7 +207,7 @@ class Loop:
 neutron_config.register_core_common_config_opts()
 OPERATIONS = (
     "create", "delete", "plug", "unplug", "port_update", "migrate", "migrate, message lost", "late binding_deactivate",
-    "late binding_activate", "another host's", "crash", "guest sends", "turn", "turn",
+    "late binding_activate", "another host's", "crash", "guest sends", "list", "turn", "turn",
 )  # fmt: skip
 histories = st.lists(st.tuples(st.sampled_from(OPERATIONS), st.integers(0, 3), st.integers(0, 2)), max_size=16)
 
