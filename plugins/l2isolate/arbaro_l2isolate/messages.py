@@ -6,6 +6,8 @@ linux/neighbour.h).
 """
 
 import socket
+import struct
+from collections.abc import Iterator
 
 from pyroute2 import netlink
 from pyroute2.netlink import rtnl
@@ -16,6 +18,7 @@ RTM_SETNEIGHTBL = 67
 DEVCONF = ((1, "forwarding"), (3, "proxy_arp"), (4, "accept_redirects"), (6, "send_redirects"), (8, "rp_filter"))
 SKIP_STATISTICS = 1 << 3  # RTEXT_FILTER_SKIP_STATS: counters are most of what a dump of links says.
 NO_LINK_LOCAL = 1  # IN6_ADDR_GEN_MODE_NONE
+HEADER = struct.Struct("=IHHII")
 
 
 class _SettingsMessage(netlink.nlmsg):
@@ -54,6 +57,66 @@ def send_proxy_delay(ipr, index, milliseconds):
     parms = {"attrs": [("NDTPA_IFINDEX", index), ("NDTPA_PROXY_DELAY", milliseconds)]}
     message["attrs"] = [("NDTA_NAME", "arp_cache"), ("NDTA_PARMS", parms)]
     ipr.nlm_request(message, msg_type=RTM_SETNEIGHTBL, msg_flags=netlink.NLM_F_REQUEST | netlink.NLM_F_ACK)
+
+
+class _Answer(dict):
+    """An answer of the kernel; "attrs" are its attributes as bytes, by their numbers.
+
+    pyroute2 makes an object of each attribute, forty of them for a link: a second for a thousand taps. This is what its
+    socket asks of a message (pyroute2/netlink/nlsocket.py, Marshal.parse).
+    """
+
+    body: struct.Struct
+    names: tuple[str, ...]
+
+    def __init__(self, data, offset=0):
+        super().__init__()
+        self.data, self.offset, self.length = data, offset, 0
+
+    def decode(self):
+        self.length, kind, flags, sequence, pid = HEADER.unpack_from(self.data, self.offset)
+        self["header"] = {"type": kind, "flags": flags, "sequence_number": sequence, "pid": pid, "error": None}
+        begin = self.offset + HEADER.size
+        self.update(zip(self.names, self.body.unpack_from(self.data, begin), strict=True))
+        self["attrs"] = dict(attributes(self.data[begin + self.body.size : self.offset + self.length]))
+
+
+class _Link(_Answer):
+    body, names = struct.Struct("=BxHiII"), ("family", "type", "index", "flags", "change")
+
+
+class _Address(_Answer):
+    body, names = struct.Struct("=BBBBI"), ("family", "prefixlen", "flags", "scope", "index")
+
+
+class _Route(_Answer):
+    body, names = struct.Struct("=4xBB2xI"), ("table", "proto", "flags")
+
+
+class _Neighbour(_Answer):
+    body, names = struct.Struct("=B3xiHBB"), ("family", "ifindex", "state", "flags", "type")
+
+
+PLAIN = {
+    rtnl.RTM_NEWLINK: _Link,
+    rtnl.RTM_NEWADDR: _Address,
+    rtnl.RTM_NEWROUTE: _Route,
+    rtnl.RTM_NEWNEIGH: _Neighbour,
+}
+
+
+def read_plainly(ipr) -> None:
+    """Have this socket's answers to the dumps below as `_Answer`."""
+    ipr.marshal.msg_map = {**ipr.marshal.msg_map, **PLAIN}
+
+
+def attributes(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """Yield (number, value) of netlink attributes, in their order."""
+    offset = 0
+    while offset + 4 <= len(data):
+        length, number = struct.unpack_from("=HH", data, offset)
+        yield number & ~(netlink.NLA_F_NESTED | netlink.NLA_F_NET_BYTEORDER), data[offset + 4 : offset + length]
+        offset += max(length + 3 & ~3, 4)
 
 
 def dump_links(ipr, index=0):

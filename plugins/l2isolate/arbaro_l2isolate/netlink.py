@@ -11,6 +11,7 @@ import errno
 import os
 import pathlib
 import socket
+import sys
 from collections.abc import Callable, Collection, Iterable, Iterator
 
 import pyroute2
@@ -19,9 +20,15 @@ from pyroute2.netlink.rtnl.ifinfmsg import IFF_UP
 from pyroute2.netlink.rtnl.ndmsg import NUD_PERMANENT
 
 from arbaro_l2isolate import messages, names, privileged
-from arbaro_l2isolate.planner import CONF, Action, FoundTap, Route
+from arbaro_l2isolate.planner import Action, FoundTap, Route
 
 SCOPE_LINK = 253
+# Numbers of attributes: linux/if_link.h, linux/if_addr.h, linux/rtnetlink.h, linux/neighbour.h.
+IFLA_ADDRESS, IFLA_MTU, IFLA_AF_SPEC, IFLA_INET_CONF = 1, 4, 26, 1
+IFA_ADDRESS, IFA_LOCAL = 1, 2
+RTA_DST, RTA_OIF, RTA_PRIORITY = 1, 4, 6
+NDA_DST, NDA_LLADDR = 1, 2
+NOTHING = bytes(4)
 # Above so many taps one dump of everything is cheaper than a question for each.
 FEW = 8
 GONE = {errno.ENODEV, errno.ENXIO}
@@ -78,6 +85,7 @@ def change_taps(actions: Iterable[Action]) -> list[tuple[Action, str]]:
 def _dump(indices):
     found = {}
     with pyroute2.IPRoute(strict_check=True) as ipr:
+        messages.read_plainly(ipr)
         for asked in _questions(indices):
             by_index = _answers(ipr, **asked)
             for name, index in indices.items():
@@ -109,7 +117,7 @@ def _answers(ipr, **asked):
     return [
         links,
         _by_index(addresses, lambda a: (a["index"], _address(a))),
-        _by_index(routes, lambda r: (r.get_attr("RTA_OIF"), _route(r))),
+        _by_index(routes, lambda r: (_number(r["attrs"].get(RTA_OIF, NOTHING)), _route(r))),
         _by_index(neighbours, lambda n: (n["ifindex"], _neighbour(n))),
     ]
 
@@ -124,22 +132,30 @@ def _by_index(messages_, key: Callable) -> dict[int, list]:
 
 
 def _address(message):
-    return message.get_attr("IFA_LOCAL") or message.get_attr("IFA_ADDRESS")
+    return socket.inet_ntoa(message["attrs"].get(IFA_LOCAL) or message["attrs"][IFA_ADDRESS])
 
 
 def _route(message):
-    return [message.get_attr("RTA_DST"), message.get_attr("RTA_PRIORITY") or 0]
+    return [socket.inet_ntoa(message["attrs"][RTA_DST]), _number(message["attrs"].get(RTA_PRIORITY, NOTHING))]
 
 
 def _neighbour(message):
-    return [message.get_attr("NDA_DST"), message.get_attr("NDA_LLADDR")]
+    return [socket.inet_ntoa(message["attrs"][NDA_DST]), message["attrs"][NDA_LLADDR].hex(":")]
 
 
 def _link(message):
     """Return [mac, mtu, up, settings] of a link; one without IPv4 (loopback's like) has no settings."""
-    inet = dict(message.get_attr("IFLA_AF_SPEC", {"attrs": []})["attrs"]).get("AF_INET", {})
-    settings = [[name, inet[name]] for name, _ in CONF if name in inet]
-    return [message.get_attr("IFLA_ADDRESS"), message.get_attr("IFLA_MTU"), bool(message["flags"] & IFF_UP), settings]
+    attributes = message["attrs"]
+    inet = dict(messages.attributes(attributes.get(IFLA_AF_SPEC, b""))).get(socket.AF_INET, b"")
+    numbers = dict(messages.attributes(inet)).get(IFLA_INET_CONF, b"")
+    settings = [[name, _number(numbers, number - 1)] for number, name in messages.DEVCONF if numbers]
+    mac, mtu = attributes.get(IFLA_ADDRESS, b"").hex(":"), _number(attributes[IFLA_MTU])
+    return [mac, mtu, bool(message["flags"] & IFF_UP), settings]
+
+
+def _number(value: bytes, place: int = 0) -> int:
+    """Return one of the 32-bit numbers that an attribute holds."""
+    return int.from_bytes(value[4 * place : 4 * place + 4], sys.byteorder)
 
 
 def _proxy_delay(name) -> int:
