@@ -37,6 +37,8 @@ class Listing:
             for port in ports
             if _is_bound_here(port, host) and (with_active or not _is_active(port))
         }
+        #: The sets of security groups that have been asked about since.
+        self.told: set[frozenset[str]] = set()
 
     def forget(self, device: str) -> None:
         """Answer no more for a device: neutron has said something of it since."""

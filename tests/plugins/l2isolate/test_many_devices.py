@@ -187,6 +187,15 @@ class TestGroups(ManyDevices):
         assert self.messages() == {"security_group_info_for_devices": 1}
         assert len(self.asked[0][1]["devices"]) == 4
 
+    def test_groups_that_were_told_are_not_asked_for_again_in_the_same_turn(self):
+        web = self.group({"protocol": "tcp"})
+        devices = [names.tap_of(self.port(security_groups=[web])["id"]) for _ in range(3)]
+        self.listed(devices)
+        first, *others = devices
+        assert list(self.groups.security_group_info_for_devices(self.admin, [first])["security_groups"]) == [web]
+        later = self.groups.security_group_info_for_devices(self.admin, others)
+        assert len(later["devices"]) == 2 and self.messages() == {"security_group_info_for_devices": 1}
+
     def test_a_port_that_was_deleted_meanwhile_leaves_the_others_their_rules(self):
         web = self.group({"protocol": "tcp"})
         ports = [self.port(security_groups=[web]) for _ in range(3)]
