@@ -48,6 +48,7 @@ class L2IsolateAgent(_common_agent.CommonAgentLoop):
 
     _lookout: threading.Thread | None = None
     _is_resync = True
+    _has_been_through = False
 
     def setup_rpc(self):
         """Set the stock messages up, ours in place of some, and listen to changes of subnets."""
@@ -101,8 +102,18 @@ class L2IsolateAgent(_common_agent.CommonAgentLoop):
         self._is_resync = sync
         if sync:
             self.mgr.subnets.forget()
+        self._say_when_through(sync)
         self._look_after_firewall()
         return super().scan_devices(previous, sync)
+
+    def _say_when_through(self, sync):
+        """Log once that the turn before this one left nothing to do again, and neutron-server has taken our report.
+
+        The playbooks that roll the agent wait for this line (ansible/playbooks/tasks/stays-up.yml).
+        """
+        if not (self._has_been_through or sync or "start_flag" in self.agent_state):
+            self._has_been_through = True
+            LOG.info("A whole turn has gone through: all taps here are as neutron-server wants them")
 
     def _look_after_firewall(self):
         """Mend the firewall; an exception would end the loop, so it is logged and the next turn tries again."""

@@ -8,6 +8,7 @@ capabilities, kernel, nft, dnsmasq. Stands in: neutron-server and the broker (ag
 import json
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import time
@@ -41,6 +42,8 @@ elevated_seconds = 1
 # What the agent's container has, and nothing else: no SYS_ADMIN above all (real: the bounding set; stands in: the container).
 CAPABILITIES = ["net_admin", "net_raw", "net_bind_service", "setuid", "setgid", "kill", "dac_override"]
 LIMITED = ["setpriv", "--bounding-set", ",".join(["-all", *(f"+{name}" for name in CAPABILITIES)])]
+STAYS_UP = pathlib.Path(__file__).parents[3] / "ansible/playbooks/tasks/stays-up.yml"
+THROUGH = re.search(r'"(A whole turn .*?)\\?"', STAYS_UP.read_text())[1]
 RULES = [
     {"direction": "egress", "ethertype": "IPv4"},
     {"direction": "ingress", "ethertype": "IPv4", "protocol": "icmp"},
@@ -101,6 +104,10 @@ class Agent:
             if entry[0] == method
         ]
 
+    def is_through(self):
+        """Return whether it has said what playbooks wait for (ansible/playbooks/tasks/stays-up.yml)."""
+        return THROUGH in (self.directory / "out").read_text()
+
     def messages(self):
         """Return how many messages neutron-server has had, but for the agent's being alive."""
         return sum('"report_state"' not in line for line in (self.directory / "log").read_text().splitlines())
@@ -135,6 +142,16 @@ def routes():
         for line in run("ip", "route", "show", "proto", "97").splitlines():
             found.setdefault(line.split()[0], set()).add(line.split("metric ")[1].strip())
     return found
+
+
+def test_it_says_when_a_whole_turn_has_gone_through(agent):
+    agent.hypervisor.boot(A)
+    agent.here(A, failing=[A.tap])
+    agent.start()
+    wait_for("A told twice", lambda: agent.heard("update_device_list").count([A.tap]) > 1, 60)
+    assert not agent.is_through(), "neutron-server has not taken the state of A"
+    agent.here(A)
+    wait_for("a whole turn", agent.is_through, 10)
 
 
 def test_the_agents_life(agent):

@@ -4,6 +4,7 @@
 import pathlib
 import shutil
 import subprocess
+import time
 
 import pytest
 from arbaro_l2isolate import dnsmasq_supervised
@@ -22,12 +23,17 @@ def pid(directory):
 
 
 @pytest.fixture
-def kept(tmp_path):
+def keeper(tmp_path):
     keeper = subprocess.Popen([KEEPER, tmp_path], start_new_session=True)
     wait_for("the pipe", lambda: (tmp_path / "control").exists(), 2)
-    yield tmp_path
+    yield keeper
     subprocess.run(["kill", "--", f"-{keeper.pid}"], check=False)
     keeper.wait()
+
+
+@pytest.fixture
+def kept(keeper, tmp_path):
+    return tmp_path
 
 
 def configure(directory, *more):
@@ -54,6 +60,21 @@ def test_a_configuration_that_does_not_parse_costs_nobody_dhcp(kept):
         dnsmasq_supervised.restart(str(kept))
     assert pid(kept) == running
     assert pathlib.Path(f"/proc/{running}").exists()
+
+
+def test_a_dnsmasq_that_does_not_stay_up_ends_its_container(keeper, tmp_path):
+    (tmp_path / "dnsmasq.conf").write_text("no-such-option\n")
+    assert keeper.wait(5) == 1
+
+
+def test_one_that_ran_and_is_killed_now_and_then_does_not(keeper, kept):
+    configure(kept)
+    for pause in (0, 0, 3.2, 0, 0):
+        running = pid(kept)
+        time.sleep(pause)
+        subprocess.run(["kill", "-9", str(running)], check=True)
+        wait_for("a new one", lambda old=running: pid(kept) not in (0, old), 2)
+    assert keeper.poll() is None
 
 
 def test_without_its_container_nothing_is_lost(tmp_path):
