@@ -107,11 +107,13 @@ class L2IsolateAgent(_common_agent.CommonAgentLoop):
         return super().scan_devices(previous, sync)
 
     def _say_when_through(self, sync):
-        """Log once that the turn before this one left nothing to do again, and neutron-server has taken our report.
+        """Log once that the turn before this one left nothing to do again, and neutron-server has taken our reports.
 
         The playbooks that roll the agent wait for this line (ansible/playbooks/tasks/stays-up.yml).
         """
-        if not (self._has_been_through or sync or "start_flag" in self.agent_state):
+        if self._has_been_through or sync or "start_flag" in self.agent_state:
+            return
+        if self.plugin_rpc.reports.all_are_told():
             self._has_been_through = True
             LOG.info("A whole turn has gone through: all taps here are as neutron-server wants them")
 

@@ -22,8 +22,8 @@ class PluginApi(rpc.PluginApi):
         super().__init__(topic)
         self._context, self._agent_id = context, agent_id
         self.listing = Listing()
-        self._reports = Reports(self._tell)
-        self._reports.start()
+        self.reports = Reports(self._tell)
+        self.reports.start()
 
     def begin_turn(self, devices, present, is_resync: bool) -> None:
         """List this host's ports if so many devices, of all that are present, are to be asked about."""
@@ -50,11 +50,11 @@ class PluginApi(rpc.PluginApi):
     def update_device_up(self, context, device, agent_id, host=None):
         """Report a device as up, in the background; not if neutron has just said the same."""
         if not self.listing.is_up(device):
-            self._reports.add(device, True)
+            self.reports.add(device, True)
 
     def update_device_down(self, context, device, agent_id, host=None):
         """Report a device as down, in the background; return nothing, which the loop takes for an unknown device."""
-        self._reports.add(device, False)
+        self.reports.add(device, False)
 
     def _tell(self, up, down):
         told = self.update_device_list(self._context, up, down, self._agent_id, cfg.CONF.host)

@@ -31,6 +31,7 @@ class Reports(threading.Thread):
         super().__init__(daemon=True)
         self._tell = tell
         self._untold: dict[str, bool] = {}
+        self._telling = False
         self._changed = threading.Condition()
 
     def add(self, device: str, up: bool) -> None:
@@ -40,14 +41,20 @@ class Reports(threading.Thread):
             self._untold[device] = up
             self._changed.notify()
 
+    def all_are_told(self) -> bool:
+        """Return whether neutron-server has taken all there was to say."""
+        with self._changed:
+            return not self._untold and not self._telling
+
     def run(self) -> None:
         """Tell for ever."""
         while True:
             told = self._take()
             failed = self._failed(told)
+            with self._changed:
+                self._untold = {device: told[device] for device in failed} | self._untold
+                self._telling = False
             if failed:
-                with self._changed:
-                    self._untold = {device: told[device] for device in failed} | self._untold
                 time.sleep(PAUSE)
 
     def _take(self):
@@ -55,6 +62,7 @@ class Reports(threading.Thread):
             self._changed.wait_for(lambda: self._untold)
             taken = dict(list(self._untold.items())[:TOGETHER])
             self._untold = {device: up for device, up in self._untold.items() if device not in taken}
+            self._telling = True
             return taken
 
     def _failed(self, told):

@@ -370,7 +370,8 @@ def reports(monkeypatch):
 def test_what_is_said_while_neutron_is_busy_goes_together_and_the_last_word_counts(reports):
     reports.free.clear()
     reports.reports.add("first", True)
-    wait(lambda: not reports.reports._untold)
+    wait(lambda: reports.reports._telling)
+    assert not reports.reports.all_are_told()
     for number in range(25):
         reports.reports.add(f"tap{number}", True)
     reports.reports.add("tap3", False)
@@ -390,7 +391,7 @@ def test_what_neutron_could_not_take_is_told_again_unless_there_is_news(reports,
     reports.reports.add("tap1", False)
     wait(lambda: reports.heard[-1] == ([], ["tap1"]))
     reports.failing.clear()
-    wait(lambda: not reports.reports._untold)
+    wait(reports.reports.all_are_told)
     told = len(reports.heard)
     time.sleep(0.05)
     assert len(reports.heard) <= told + 1
