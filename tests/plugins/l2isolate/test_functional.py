@@ -214,39 +214,47 @@ def test_the_reverse_path_is_a_second_lock(world):
 
 
 def test_a_guest_cannot_change_its_mac(world):
+    """Looked for where the packet should not arrive: an answer would go to the old MAC in any case."""
     world.plug(A, "web")
     with inside("a"):
+        run("ip", "neigh", "replace", "10.64.1.1", "lladdr", "fe" + A.mac[2:], "dev", "eth0")  # Not stopped at ARP.
+    assert _arrives(A)
+    with inside("a"):
         run("ip", "link", "set", "eth0", "address", "02:00:00:00:00:99")
-        run("ip", "route", "replace", "default", "via", "10.64.1.1")
-    assert ping("a", "192.0.2.2") == 0
+        run("ip", "neigh", "replace", "10.64.1.1", "lladdr", "fe" + A.mac[2:], "dev", "eth0")
+    assert not _arrives(A)
+
+
+def _claim(guest, address, operation=1):
+    """Say by ARP that an address is the guest's, and ask for the gateway (1) or answer it (2)."""
+    mac, broadcast = (bytes.fromhex(text.replace(":", "")) for text in (guest.mac, "ff" * 6))
+    words = (mac, socket.inet_aton(address), bytes(6), socket.inet_aton("10.64.1.1"))
+    with inside(guest.name), socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as raw:
+        raw.bind(("eth0", 0x0806))
+        raw.send(broadcast + mac + b"\x08\x06" + struct.pack("!HHBBH6s4s6s4s", 1, 0x800, 6, 4, operation, *words))
+    time.sleep(0.1)
 
 
 def test_forged_arp_changes_nothing(world):
     world.plug(A, "web")
     world.plug(B, "web")
-    with inside("a"):
-        raw = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
-        raw.bind(("eth0", 0x0806))
-    mine = bytes.fromhex(A.mac.replace(":", ""))
     for operation in (1, 2):
-        claim = struct.pack(
-            "!HHBBH6s4s6s4s",
-            1,
-            0x800,
-            6,
-            4,
-            operation,
-            mine,
-            socket.inet_aton(B.address),
-            b"\0" * 6,
-            socket.inet_aton("10.64.1.1"),
-        )
-        raw.send(b"\xff" * 6 + mine + b"\x08\x06" + claim)
-    time.sleep(0.1)
+        _claim(A, B.address, operation)
     with inside("host"):
         neighbours = run("ip", "neigh", "show", B.address)
     assert B.mac in neighbours and A.mac not in neighbours and "PERMANENT" in neighbours
     assert ping("out", B.address) == 1
+
+
+def test_a_guest_cannot_fill_the_hosts_table_of_neighbours(world):
+    """Where there are address pairs, the reverse path is no second lock: the table `arp` alone stops it."""
+    pair = {"ip_address": "10.64.1.96/30"}
+    world.plug(A, "web", allowed_address_pairs=[pair])
+    for address in ("10.64.1.97", "10.64.1.200", B.address):
+        _claim(A, address)
+    with inside("host"):
+        learned = {line.split()[0] for line in run("ip", "neigh", "show", "dev", A.tap).splitlines()}
+    assert learned == {A.address, "10.64.1.97"}
 
 
 def test_the_hypervisor_itself_is_out_of_reach(world):
@@ -284,10 +292,11 @@ def test_a_metadata_service_elsewhere_sees_the_guests_own_address(metadata_elsew
     server.close()
 
 
-def _arrives(guest, source):
-    """Ping the outside from an address; return whether the request arrives there (an answer may have no way back)."""
-    with inside(guest.name):
-        run("ip", "addr", "add", f"{source}/32", "dev", "eth0")
+def _arrives(guest, source=None):
+    """Ping the outside (from a foreign address); return whether the request arrives there, answered or not."""
+    if source:
+        with inside(guest.name):
+            run("ip", "addr", "add", f"{source}/32", "dev", "eth0")
     with inside("out"):
         watch = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
     watch.settimeout(0.2)
@@ -298,7 +307,7 @@ def _arrives(guest, source):
                 packet, (seen, _) = watch.recvfrom(100)
             except TimeoutError:
                 return False
-            if seen == source and packet[20] == 8:
+            if seen == (source or guest.address) and packet[20] == 8:
                 return True
 
 
