@@ -163,6 +163,37 @@ def test_a_revoked_rule_ends_its_flows_and_leaves_the_others(world):
     assert not _hears(*ended), "revoked: ends at once, though it was established"
 
 
+def test_a_revoked_flow_from_an_address_pair_ends(world):
+    """A sends in C's name, from a range: B's answers go to C, and make the flow an established one."""
+    world.protect([], {"out": [ALLOW_ALL_OUT], "none": []})
+    world.plug(A, "out", allowed_address_pairs=[{"ip_address": "10.64.1.12/30"}])
+    world.plug(C, "web")
+    with inside("a"):
+        run("ip", "addr", "add", f"{C.address}/32", "dev", "eth0")
+        sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        sender.bind((C.address, 5000))
+    with inside("out"):
+        receiver = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        receiver.bind(("", 53))
+    receiver.settimeout(0.5)
+
+    def arrives():
+        sender.sendto(b"x", ("192.0.2.2", 53))
+        try:
+            return receiver.recvfrom(10)
+        except TimeoutError:
+            return None
+
+    wait_for("the first packet", arrives)
+    receiver.sendto(b"y", (C.address, 5000))
+    world.protect([], {"web": [ALLOW_ALL_OUT]})
+    assert arrives(), "somebody else's rules have changed"
+    world.protect([A.filtered("none", allowed_address_pairs=[{"ip_address": "10.64.1.12/30"}])], {})
+    assert not arrives()
+    sender.close()
+    receiver.close()
+
+
 def _talk(client, server):
     peer, _ = server.accept()
     assert _hears(client, peer)
@@ -479,6 +510,16 @@ def test_rules_that_others_flushed_come_back(world):
     server = listen("a", 7001)
     assert connect("out", A.address, 7001) is None
     server.close()
+
+
+def test_the_arp_table_alone_comes_back(world):
+    world.plug(A, "web")
+    with inside("host"):
+        run("nft", "flush", "table", "arp", "arbaro_l2isolate")
+        run("nft", "delete", "table", "arp", "arbaro_l2isolate")
+        world.firewall.look_after()
+        assert A.tap in run("nft", "list", "set", "arp", "arbaro_l2isolate", "sources")
+    assert ping("a", "192.0.2.2") == 1
 
 
 def test_rules_that_others_deleted_come_back_with_the_next_change(world):

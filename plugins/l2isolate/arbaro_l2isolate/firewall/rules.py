@@ -110,7 +110,8 @@ def _forward() -> dict[str, Chain]:
     )
     return {
         "forward": Chain(hook, forward),
-        "egress": Chain("", ("iifname vmap @egress_of", "drop")),
+        # The flow keeps its sender's mark: by the address alone, flows.py could not say who that is.
+        "egress": Chain("", ("ct mark set iifname map @mark_of", "iifname vmap @egress_of", "drop")),
         "to_guest": Chain("", (f"oifname != {TAPS} accept", "goto ingress")),
         "ingress": Chain("", ("meta nfproto != ipv4 drop", "oifname vmap @ingress_of", "drop")),
     }
@@ -167,12 +168,13 @@ def _source_sets(policy: Policy) -> dict[str, Set]:
 
 
 def _inet_sets(policy: Policy) -> dict[str, Set]:
-    """Return which chain a tap's packets go through, what is not tracked, and the members of remote groups."""
+    """Return which chain a tap's packets go through, their mark, what is not tracked, and remote groups' members."""
     ports = policy.ports.values()
     stateless = [port for port in ports if port.secured and policy.is_stateless(port)]
     sets = {
         "egress_of": Set("map", "type ifname : verdict;", _elements(_home(port, EGRESS) for port in ports)),
         "ingress_of": Set("map", "type ifname : verdict;", _elements(_home(port, INGRESS) for port in ports)),
+        "mark_of": Set("map", "type ifname : mark;", _elements(f"{_q(port.tap)} : {port.mark}" for port in ports)),
         "stateless_taps": Set("set", "type ifname;", _elements(_q(port.tap) for port in stateless)),
         "stateless_addresses": Set(
             "set", "type ipv4_addr;", _elements(a for port in stateless for a in port.addresses)
