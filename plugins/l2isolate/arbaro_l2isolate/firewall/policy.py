@@ -43,7 +43,10 @@ class Port:
 
     @property
     def mark(self) -> int:
-        """Return what conntrack notes of a flow that this tap's guest began; the same after any restart, never 0."""
+        """Return what conntrack notes of a flow that this tap's guest began; the same after any restart, never 0.
+
+        Two of a thousand taps share one with a chance of 1 to 10,000; one's flows are then judged by the other's rules.
+        """
         return zlib.crc32(self.tap.encode()) or 1
 
     @property
