@@ -27,8 +27,8 @@ class Arrivals:
         self._expected: dict[str, WantedTap] = {}
         self._held_until: dict[str, float] = {}
 
-    def has_come(self, tap: WantedTap) -> bool:
-        """Say whether the server behind a tap that is not active yet has come; if not, expect it.
+    def has_come_or_expect(self, tap: WantedTap) -> bool:
+        """Say whether the server behind a tap that is not active yet has come; if not, expect it from now on.
 
         Not where something was sent before it was expected: that is a server which has left, or which was evacuated
         from here while this host was cut off.

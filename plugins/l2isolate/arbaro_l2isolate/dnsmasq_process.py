@@ -69,16 +69,17 @@ def _restart(directory):
     pid = _pid(directory)
     if pid:
         os.kill(pid, signal.SIGTERM)
-        _wait(lambda: not _pid(directory))
+        wait(lambda: not _pid(directory))
     # In the foreground (its log is our standard error), but in a session of its own: it stays when the agent goes.
     child = subprocess.Popen([*command, "--keep-in-foreground"], stdin=subprocess.DEVNULL, start_new_session=True)
-    _wait(lambda: _pid(directory) or child.poll() is not None)
+    wait(lambda: _pid(directory) or child.poll() is not None)
     if not _pid(directory):
         raise DnsmasqError(f"dnsmasq did not come up within {PATIENCE} s; last state: exit code {child.poll()}.")
 
 
-def _wait(done):
-    """Wait until `done`, or until patience ends."""
+def wait(done):
+    """Wait until `done`, or until patience ends; return whether it is done."""
     deadline = time.monotonic() + PATIENCE
-    while not done() and time.monotonic() < deadline:
+    while not (is_done := done()) and time.monotonic() < deadline:
         time.sleep(0.01)
+    return bool(is_done)

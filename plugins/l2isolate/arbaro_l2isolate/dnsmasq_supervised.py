@@ -6,11 +6,10 @@ The agent needs no right to signal anybody, and does not even see dnsmasq's proc
 
 import os
 import pathlib
-import time
 
 from oslo_log import log
 
-from arbaro_l2isolate.dnsmasq_process import PATIENCE, DnsmasqError
+from arbaro_l2isolate.dnsmasq_process import PATIENCE, DnsmasqError, wait
 
 LOG = log.getLogger(__name__)
 
@@ -28,13 +27,8 @@ def reload(directory):
 def restart(directory):
     """Have dnsmasq start anew with the files as they are; DnsmasqError if it does not come up."""
     before = _started(directory)
-    if not _tell(directory, "restart"):
-        return
-    deadline = time.monotonic() + PATIENCE
-    while _started(directory) in (None, before):
-        if time.monotonic() > deadline:
-            raise DnsmasqError(f"dnsmasq did not start anew within {PATIENCE} s; its own log says why.")
-        time.sleep(0.01)
+    if _tell(directory, "restart") and not wait(lambda: _started(directory) not in (None, before)):
+        raise DnsmasqError(f"dnsmasq did not start anew within {PATIENCE} s; its own log says why.")
 
 
 def _started(directory):

@@ -7,6 +7,7 @@ the first of a hundred messages goes back to neutron-server.
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 import time
 from collections.abc import Collection, Mapping
@@ -60,7 +61,7 @@ class L2IsolateManager(base.CommonAgentManagerBase):
             self._want(ports.wanted_tap(details, known))
             self._details[name] = details
             self._arrivals.forget({name})
-        elif coming and self._arrivals.has_come(coming):
+        elif coming and self._arrivals.has_come_or_expect(coming):
             self._want(coming)
         else:
             self._wanted = planner.told_not_here(self._wanted, name)
@@ -70,7 +71,7 @@ class L2IsolateManager(base.CommonAgentManagerBase):
 
     def _want(self, tap):
         elevated = self._elevated_until.get(tap.name, 0) > self._clock()
-        self._wanted = planner.told_here(self._wanted, planner.replace(tap, elevated=elevated))
+        self._wanted = planner.told_here(self._wanted, dataclasses.replace(tap, elevated=elevated))
 
     def withdraw(self, name: str) -> None:
         """Take the routes to a server away at once: it has just become active on another host."""

@@ -15,8 +15,7 @@ from typing import NamedTuple, Optional
 from arbaro_l2isolate import names
 
 # net.ipv4.conf.<tap>.*: route what the guest sends, answer ARP for everything that we can route, let nobody send as
-# somebody
-# else, and never tell a guest that there is a shorter way.
+# somebody else, and never tell a guest that there is a shorter way.
 CONF = (("forwarding", 1), ("proxy_arp", 1), ("send_redirects", 0), ("accept_redirects", 0), ("rp_filter", 1))
 STRICT, LOOSE = 1, 2
 

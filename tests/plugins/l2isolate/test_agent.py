@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """The agent as a process.
 
-Real: the console script's main, neutron's common agent loop and RPC callbacks, oslo.messaging, both privsep daemons with their
-capabilities, kernel, nft, dnsmasq. Stands in: neutron-server and the broker (agent_with_server.py), guests, the fabric.
+Real: the console script's main, neutron's common agent loop and RPC callbacks, oslo.messaging, the privsep daemons, the
+capabilities of both containers, keep-dnsmasq, kernel, nft, dnsmasq. Stands in: neutron-server and the broker
+(agent_with_server.py), the rest of the containers, guests, the fabric.
 """
 
+import contextlib
 import json
 import os
 import pathlib
@@ -37,12 +39,13 @@ firewall_driver = l2isolate
 [l2isolate]
 dhcp_directory = {directory}/dhcp
 dhcp_user = root
+dhcp_supervised = {supervised}
 elevated_seconds = 1
 """
-# What the agent's container has, and nothing else: no SYS_ADMIN above all (real: the bounding set; stands in: the container).
-CAPABILITIES = ["net_admin", "net_raw", "net_bind_service", "setuid", "setgid", "kill", "dac_override"]
-LIMITED = ["setpriv", "--bounding-set", ",".join(["-all", *(f"+{name}" for name in CAPABILITIES)])]
-STAYS_UP = pathlib.Path(__file__).parents[3] / "ansible/playbooks/tasks/stays-up.yml"
+TREE = pathlib.Path(__file__).parents[3]
+UNITS = TREE / "ansible/roles/neutron_l2isolate/templates"
+KEEPER = TREE / "images/agents/l2isolate/root/usr/bin/keep-dnsmasq"
+STAYS_UP = TREE / "ansible/playbooks/tasks/stays-up.yml"
 THROUGH = re.search(r'"(A whole turn .*?)\\?"', STAYS_UP.read_text())[1]
 RULES = [
     {"direction": "egress", "ethertype": "IPv4"},
@@ -50,11 +53,23 @@ RULES = [
 ]
 
 
+def container(name):
+    """Return the capabilities that a container's unit gives it."""
+    text = (UNITS / f"{name}.service.j2").read_text()
+    return re.search(rf"container\.run\('{name}', \[(.*?)\]\)", text)[1].replace("'", "").lower().split(", ")
+
+
+def limited(capabilities):
+    """Return what starts a process with these capabilities in its bounding set, and nothing else."""
+    return ["setpriv", "--bounding-set", ",".join(["-all", *(f"+{name}" for name in capabilities)])]
+
+
 class Agent:
-    def __init__(self, directory):
+    def __init__(self, directory, supervised):
         self.directory, self.seen = directory, 0
+        self.capabilities = container("neutron-l2isolate-agent")
         (directory / "dhcp").mkdir()
-        (directory / "agent.conf").write_text(CONFIGURATION.format(directory=directory))
+        (directory / "agent.conf").write_text(CONFIGURATION.format(directory=directory, supervised=supervised))
         self.here(A, B)
 
     def here(self, *guests, elsewhere=(), failing=()):
@@ -82,7 +97,7 @@ class Agent:
         output = (self.directory / "out").open("a")
         with inside("host"):
             self.process = subprocess.Popen(
-                [*LIMITED, sys.executable, script, str(self.directory)],
+                [*limited(self.capabilities), sys.executable, script, str(self.directory)],
                 stdout=output,
                 stderr=output,
                 env={**os.environ, "PYTHONPATH": path},
@@ -119,20 +134,38 @@ class Agent:
         return [line for line in lines[seen:] if " ERROR " in line or "could not take" in line]
 
 
-@pytest.fixture
-def agent(tmp_path):
+@contextlib.contextmanager
+def agent_on_a_host(directory, supervised):
     with Hypervisor() as hypervisor:
-        agent = Agent(tmp_path)
+        agent = Agent(directory, supervised)
         agent.hypervisor = hypervisor
         try:
             yield agent
         finally:
             agent.process.terminate()
             agent.process.wait(20)
-            pid = tmp_path / "dhcp" / "pid"
-            if pid.exists():
-                subprocess.run(["kill", pid.read_text().strip()], check=False)
-            print((tmp_path / "out").read_text()[-6000:])
+            print((directory / "out").read_text()[-6000:])
+
+
+@contextlib.contextmanager
+def dnsmasqs_container(directory):
+    """Run what the container l2isolate-dhcp runs, in its host's network."""
+    with inside("host"):
+        words = [*limited(container("l2isolate-dhcp")), KEEPER, directory]
+        keeper = subprocess.Popen(words, start_new_session=True, stderr=subprocess.DEVNULL)
+    try:
+        wait_for("the pipe", (directory / "control").exists)
+        yield
+    finally:
+        subprocess.run(["kill", "--", f"-{keeper.pid}"], check=False)
+        keeper.wait()
+
+
+@pytest.fixture
+def agent(tmp_path):
+    """Return an agent as the cloud runs it."""
+    with agent_on_a_host(tmp_path, True) as agent, dnsmasqs_container(tmp_path / "dhcp"):
+        yield agent
 
 
 def routes():
@@ -239,3 +272,18 @@ def test_the_agents_life(agent):
     announcement.wait(5)
     assert ping("out", B.address) == 1
     assert agent.complaints() == []
+
+
+def test_an_agent_that_nobody_helps_keeps_dnsmasq_itself(tmp_path):
+    """As from the plug-in's wheel, without our containers: it needs what both of them have together."""
+    with agent_on_a_host(tmp_path, False) as agent:
+        pid = tmp_path / "dhcp" / "pid"
+        agent.capabilities = container("l2isolate-dhcp")
+        agent.hypervisor.boot(A)
+        agent.start()
+        try:
+            first = wait_for("dnsmasq", lambda: pid.exists() and pid.read_text().strip(), 60)
+            subprocess.run(["kill", "-9", first], check=True)
+            wait_for("another one", lambda: pid.read_text().strip() not in ("", first), 5)
+        finally:
+            subprocess.run(["kill", pid.read_text().strip()], check=False)

@@ -38,8 +38,8 @@ class TestFirewallDriver(ml2.L2IsolateTestCase):
         self.scripts, self.flows, self.ended = [], [], []
         hands = {
             "apply": self.check,
-            "has_table": lambda: False,
-            "list_flows": lambda addresses: self.flows,
+            "families": lambda: [],
+            "list_flows": lambda traces: self.flows,
             "end_flows": self.ended.extend,
         }
         for name, stand_in in hands.items():
@@ -92,7 +92,7 @@ class TestFirewallDriver(ml2.L2IsolateTestCase):
         self.agent.setup_port_filters(set(), set())
         self.assertIn(f"ingress_group_{group} meta l4proto 6 th dport 22 accept", self.scripts[-1])
         self.assertNotIn("delete", self.scripts[-1])
-        self.flows = [[6, "192.0.2.9", address, 4000, 22, 0], [6, address, "192.0.2.9", 4001, 80, 0]]
+        self.flows = [[6, "192.0.2.9", address, 4000, 22, 0, 0], [6, address, "192.0.2.9", 4001, 80, 0, 0]]
         directory.get_plugin().delete_security_group_rule(self.admin, rule["id"])
         self.agent.security_groups_rule_updated([group])
         self.agent.setup_port_filters(set(), set())

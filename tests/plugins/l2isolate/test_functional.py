@@ -163,6 +163,37 @@ def test_a_revoked_rule_ends_its_flows_and_leaves_the_others(world):
     assert not _hears(*ended), "revoked: ends at once, though it was established"
 
 
+def test_a_revoked_flow_from_an_address_pair_ends(world):
+    """A sends in C's name, from a range: B's answers go to C, and make the flow an established one."""
+    world.protect([], {"out": [ALLOW_ALL_OUT], "none": []})
+    world.plug(A, "out", allowed_address_pairs=[{"ip_address": "10.64.1.12/30"}])
+    world.plug(C, "web")
+    with inside("a"):
+        run("ip", "addr", "add", f"{C.address}/32", "dev", "eth0")
+        sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        sender.bind((C.address, 5000))
+    with inside("out"):
+        receiver = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        receiver.bind(("", 53))
+    receiver.settimeout(0.5)
+
+    def arrives():
+        sender.sendto(b"x", ("192.0.2.2", 53))
+        try:
+            return receiver.recvfrom(10)
+        except TimeoutError:
+            return None
+
+    wait_for("the first packet", arrives)
+    receiver.sendto(b"y", (C.address, 5000))
+    world.protect([], {"web": [ALLOW_ALL_OUT]})
+    assert arrives(), "somebody else's rules have changed"
+    world.protect([A.filtered("none", allowed_address_pairs=[{"ip_address": "10.64.1.12/30"}])], {})
+    assert not arrives()
+    sender.close()
+    receiver.close()
+
+
 def _talk(client, server):
     peer, _ = server.accept()
     assert _hears(client, peer)
@@ -214,39 +245,47 @@ def test_the_reverse_path_is_a_second_lock(world):
 
 
 def test_a_guest_cannot_change_its_mac(world):
+    """Looked for where the packet should not arrive: an answer would go to the old MAC in any case."""
     world.plug(A, "web")
     with inside("a"):
+        run("ip", "neigh", "replace", "10.64.1.1", "lladdr", "fe" + A.mac[2:], "dev", "eth0")  # Not stopped at ARP.
+    assert _arrives(A)
+    with inside("a"):
         run("ip", "link", "set", "eth0", "address", "02:00:00:00:00:99")
-        run("ip", "route", "replace", "default", "via", "10.64.1.1")
-    assert ping("a", "192.0.2.2") == 0
+        run("ip", "neigh", "replace", "10.64.1.1", "lladdr", "fe" + A.mac[2:], "dev", "eth0")
+    assert not _arrives(A)
+
+
+def _claim(guest, address, operation=1):
+    """Say by ARP that an address is the guest's, and ask for the gateway (1) or answer it (2)."""
+    mac, broadcast = (bytes.fromhex(text.replace(":", "")) for text in (guest.mac, "ff" * 6))
+    words = (mac, socket.inet_aton(address), bytes(6), socket.inet_aton("10.64.1.1"))
+    with inside(guest.name), socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as raw:
+        raw.bind(("eth0", 0x0806))
+        raw.send(broadcast + mac + b"\x08\x06" + struct.pack("!HHBBH6s4s6s4s", 1, 0x800, 6, 4, operation, *words))
+    time.sleep(0.1)
 
 
 def test_forged_arp_changes_nothing(world):
     world.plug(A, "web")
     world.plug(B, "web")
-    with inside("a"):
-        raw = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
-        raw.bind(("eth0", 0x0806))
-    mine = bytes.fromhex(A.mac.replace(":", ""))
     for operation in (1, 2):
-        claim = struct.pack(
-            "!HHBBH6s4s6s4s",
-            1,
-            0x800,
-            6,
-            4,
-            operation,
-            mine,
-            socket.inet_aton(B.address),
-            b"\0" * 6,
-            socket.inet_aton("10.64.1.1"),
-        )
-        raw.send(b"\xff" * 6 + mine + b"\x08\x06" + claim)
-    time.sleep(0.1)
+        _claim(A, B.address, operation)
     with inside("host"):
         neighbours = run("ip", "neigh", "show", B.address)
     assert B.mac in neighbours and A.mac not in neighbours and "PERMANENT" in neighbours
     assert ping("out", B.address) == 1
+
+
+def test_a_guest_cannot_fill_the_hosts_table_of_neighbours(world):
+    """Where there are address pairs, the reverse path is no second lock: the table `arp` alone stops it."""
+    pair = {"ip_address": "10.64.1.96/30"}
+    world.plug(A, "web", allowed_address_pairs=[pair])
+    for address in ("10.64.1.97", "10.64.1.200", B.address):
+        _claim(A, address)
+    with inside("host"):
+        learned = {line.split()[0] for line in run("ip", "neigh", "show", "dev", A.tap).splitlines()}
+    assert learned == {A.address, "10.64.1.97"}
 
 
 def test_the_hypervisor_itself_is_out_of_reach(world):
@@ -284,10 +323,11 @@ def test_a_metadata_service_elsewhere_sees_the_guests_own_address(metadata_elsew
     server.close()
 
 
-def _arrives(guest, source):
-    """Ping the outside from an address; return whether the request arrives there (an answer may have no way back)."""
-    with inside(guest.name):
-        run("ip", "addr", "add", f"{source}/32", "dev", "eth0")
+def _arrives(guest, source=None):
+    """Ping the outside (from a foreign address); return whether the request arrives there, answered or not."""
+    if source:
+        with inside(guest.name):
+            run("ip", "addr", "add", f"{source}/32", "dev", "eth0")
     with inside("out"):
         watch = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
     watch.settimeout(0.2)
@@ -298,7 +338,7 @@ def _arrives(guest, source):
                 packet, (seen, _) = watch.recvfrom(100)
             except TimeoutError:
                 return False
-            if seen == source and packet[20] == 8:
+            if seen == (source or guest.address) and packet[20] == 8:
                 return True
 
 
@@ -470,6 +510,16 @@ def test_rules_that_others_flushed_come_back(world):
     server = listen("a", 7001)
     assert connect("out", A.address, 7001) is None
     server.close()
+
+
+def test_the_arp_table_alone_comes_back(world):
+    world.plug(A, "web")
+    with inside("host"):
+        run("nft", "flush", "table", "arp", "arbaro_l2isolate")
+        run("nft", "delete", "table", "arp", "arbaro_l2isolate")
+        world.firewall.look_after()
+        assert A.tap in run("nft", "list", "set", "arp", "arbaro_l2isolate", "sources")
+    assert ping("a", "192.0.2.2") == 1
 
 
 def test_rules_that_others_deleted_come_back_with_the_next_change(world):

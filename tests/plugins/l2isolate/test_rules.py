@@ -63,7 +63,7 @@ def test_one_more_port_of_known_groups_is_elements_only():
     before = rules.render(Policy({"a": port(1)}, groups))
     after = rules.render(Policy({"a": port(1), "b": port(2)}, groups))
     script = changes.changes(before, after).splitlines()
-    assert script and all(line.startswith("add element") for line in script) and len(script) == 6
+    assert script and all(line.startswith("add element") for line in script) and len(script) == 7
 
 
 def test_a_rule_that_comes_changes_one_chain():
@@ -94,7 +94,7 @@ LISTED = """\
 tcp      6 431999 ESTABLISHED src=10.0.0.9 dst=10.0.0.1 sport=4000 dport=22 src=10.0.0.1 dst=10.0.0.9 sport=22 dport=4000 [ASSURED] mark=0 use=1
 udp      17 29 src=10.0.0.1 dst=192.0.2.53 sport=5000 dport=53 [UNREPLIED] src=192.0.2.53 dst=10.0.0.1 sport=53 dport=5000 mark=0 use=1
 icmp     1 29 src=10.0.0.9 dst=10.0.0.1 type=8 code=0 id=77 src=10.0.0.1 dst=10.0.0.9 type=0 code=0 id=77 mark=0 use=1
-tcp      6 99 SYN_SENT src=1.1.1.1 dst=2.2.2.2 sport=1 dport=2 src=2.2.2.2 dst=1.1.1.1 sport=2 dport=1 mark=0 use=1
+tcp      6 99 SYN_SENT src=1.1.1.1 dst=2.2.2.2 sport=1 dport=2 src=2.2.2.2 dst=1.1.1.1 sport=2 dport=1 mark=99 use=1
 """
 TCP, UDP, ICMP = (
     Flow(6, "10.0.0.9", "10.0.0.1", 4000, 22),
@@ -105,6 +105,7 @@ TCP, UDP, ICMP = (
 
 def test_conntracks_words_become_flows():
     assert list(flows.parse(LISTED, {"10.0.0.1"})) == [TCP, UDP, ICMP]
+    assert list(flows.parse(LISTED, {99})) == [Flow(6, "1.1.1.1", "2.2.2.2", 1, 2, mark=99)]
 
 
 @pytest.mark.parametrize(
@@ -123,8 +124,28 @@ def test_flows_end_when_no_rule_allows_them(allowed, ended):
     assert flows.revoked(now, [TCP, UDP, ICMP]) == ended
 
 
+def test_a_flow_is_judged_by_the_rules_of_whoever_began_it():
+    """An address pair may be a range in which others are, too: those on this host, and the world."""
+    silent = port(1, ("closed",), sources={(MAC, "10.0.0.0/8")})
+    now = Policy({"a": silent, "b": port(2)}, {"web": (Rule("egress"), Rule("ingress")), "closed": ()})
+    by_pair = [Flow(17, source, "192.0.2.53", 5000, 53, mark=silent.mark) for source in ("10.9.9.9", "10.0.0.2")]
+    by_others = [
+        Flow(17, "10.0.0.2", "192.0.2.53", 5001, 53, mark=port(2).mark),
+        Flow(17, "10.9.9.9", "10.0.0.2", 5000, 53),
+    ]
+    assert flows.revoked(now, [*by_pair, *by_others]) == by_pair
+
+
+def test_nobodys_rules_hold_for_an_address_pair_as_target():
+    """No route leads there, so that the packets leave this host, and no ingress rule is asked."""
+    now = Policy({"a": port(1, sources={(MAC, "10.9.9.9")}), "b": port(2)}, {"web": (Rule("egress"),)})
+    assert flows.revoked(now, [Flow(17, "10.0.0.2", "10.9.9.9", 5000, 53, mark=port(2).mark)]) == []
+
+
 def test_flows_of_a_server_that_has_left_end():
     assert flows.revoked(Policy(), [TCP, UDP], {"10.0.0.9"}) == [TCP]
+    pair = Flow(17, "203.0.113.9", "192.0.2.53", 5000, 53, mark=port(1).mark)
+    assert flows.revoked(Policy(), [pair, UDP], port(1).traces) == [pair, UDP]
 
 
 class Table:

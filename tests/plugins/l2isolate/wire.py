@@ -37,4 +37,5 @@ def main(host_space, tap_name, guest_space, mac):
                 continue
 
 
-main(*sys.argv[1:])
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -32,9 +32,9 @@ class L2IsolateFirewallDriver(firewall.FirewallDriver):
         self._stateless: set[str] = set()
         self._members: dict[str, frozenset[str]] = {}
         self._applied: rules.Ruleset | None = None
-        self._departed: set[str] = set()
+        self._departed: set[str | int] = set()
         self._deferred = False
-        if not hands.has_table():
+        if "inet" not in hands.families():
             hands.apply(changes.replacement(self._render()))
 
     # What neutron says.
@@ -49,7 +49,7 @@ class L2IsolateFirewallDriver(firewall.FirewallDriver):
         old = self._ports.get(port["device"])
         new = policies.port_of(port)
         if old:
-            self._departed |= old.addresses - new.addresses
+            self._departed |= old.traces - new.traces
         self._devices[port["device"]] = port
         self._ports[port["device"]] = new
         self._apply_unless_deferred()
@@ -60,13 +60,15 @@ class L2IsolateFirewallDriver(firewall.FirewallDriver):
     def remove_port_filter(self, port):
         """Stop serving a port: nothing passes any more, and its flows end."""
         if self._devices.pop(port["device"], None):
-            self._departed |= self._ports.pop(port["device"]).addresses
+            self._departed |= self._ports.pop(port["device"]).traces
             self._apply_unless_deferred()
 
-    def update_security_group_rules(self, sg_id, rules):
+    def update_security_group_rules(self, sg_id, sg_rules):
         """Take a group's rules."""
-        self._groups[sg_id] = policies.rules_of(rules)
-        (self._stateless.add if policies.is_stateless(rules) else self._stateless.discard)(sg_id)
+        self._groups[sg_id] = policies.rules_of(sg_rules)
+        self._stateless.discard(sg_id)
+        if policies.is_stateless(sg_rules):
+            self._stateless.add(sg_id)
 
     def update_security_group_members(self, sg_id, ips):
         """Take the addresses of a remote group (security group or address group)."""
@@ -115,9 +117,13 @@ class L2IsolateFirewallDriver(firewall.FirewallDriver):
 
     def look_after(self):
         """Put the rules back if somebody has flushed them (restarting nftables.service does): taps would stand open."""
-        if self._hands.has_table():
+        gone = sorted(set(changes.FAMILIES) - set(self._hands.families()))
+        # Before neutron has spoken, what an earlier agent left of the rules is better than none for anybody.
+        if not gone or (self._applied is None and "inet" not in gone):
             return
-        LOG.error("The table inet %s has gone: somebody flushed nftables. Putting it back.", rules.TABLE)
+        LOG.error(
+            "Table %s has gone from %s: somebody flushed nftables. Putting it back.", rules.TABLE, " and ".join(gone)
+        )
         self._applied = None
         self._apply()
 
@@ -130,9 +136,10 @@ class L2IsolateFirewallDriver(firewall.FirewallDriver):
         return self._hands.apply(changes.replacement(after))
 
     def _end_revoked_flows(self):
-        departed = self._departed - {address for port in self._ports.values() for address in port.addresses}
+        present = set().union(*(port.traces for port in self._ports.values()))
+        departed = self._departed - present
         policy = self._policy()
-        tracked = self._hands.list_flows(sorted(flows.addresses_of(self._ports.values()) | departed))
+        tracked = self._hands.list_flows([*present, *departed])
         ended = flows.revoked(policy, (flows.Flow(*fields) for fields in tracked), departed)
         if ended:
             LOG.info("Ending %d flows that are no longer allowed", len(ended))

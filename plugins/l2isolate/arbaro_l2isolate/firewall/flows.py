@@ -3,6 +3,10 @@
 
 nftables lets established flows pass without asking the rules again, so a revoked permission has to end its flows by
 name. Each flow is judged by the rules as they are now: one that another rule still allows is not touched.
+
+Whose rules? A server is reached at its own addresses only, so the target tells the receiver. The source does not tell
+the sender, which may also send from its address pairs: ranges with other servers, or the whole world, in them. So
+nftables marks each flow with the tap that began it.
 """
 
 from __future__ import annotations
@@ -13,16 +17,20 @@ from collections.abc import Collection, Iterable
 from typing import NamedTuple
 
 from arbaro_l2isolate import names
-from arbaro_l2isolate.firewall.policy import EGRESS, ICMP, INGRESS, WITH_PORTS, Policy, Port, Rule, is_range
+from arbaro_l2isolate.firewall.policy import EGRESS, ICMP, INGRESS, WITH_PORTS, Policy, Rule, is_range
 from arbaro_l2isolate.firewall.rules import Ruleset, Set
 
 # The first src, dst, … of a line is the direction of the flow's first packet (conntrack -L).
 LINE = re.compile(r"^\S+\s+(?P<protocol>\d+)\s.*?src=(?P<source>\S+) dst=(?P<target>\S+)(?P<rest>.*)$")
+MARK = re.compile(r" mark=(\d+)")
 FIELD = re.compile(r"\b(sport|dport|type|code|id)=(\d+)")
 
 
 class Flow(NamedTuple):
-    """A tracked flow, in the direction of its first packet; for ICMP the numbers are type, code and id."""
+    """A tracked flow, in the direction of its first packet; for ICMP the numbers are type, code and id.
+
+    `mark` is that of the port which began it; 0: nobody here did, or before there were marks.
+    """
 
     protocol: int
     source: str
@@ -30,19 +38,24 @@ class Flow(NamedTuple):
     first: int = 0
     second: int = 0
     third: int = 0
+    mark: int = 0
 
 
-def parse(text: str, addresses: Collection[str]) -> Iterable[Flow]:
-    """Yield the flows of `conntrack -L` that one of the addresses takes part in."""
-    for line in text.splitlines():
-        match = LINE.match(line)
-        if match and (match["source"] in addresses or match["target"] in addresses):
-            numbers: dict[str, int] = {}
-            for name, value in FIELD.findall(match["rest"]):
-                numbers.setdefault(name, int(value))
-            order = ("type", "code", "id") if int(match["protocol"]) == ICMP else ("sport", "dport", "id")
+def parse(text: str, traces: Collection[str | int]) -> Iterable[Flow]:
+    """Yield the flows of `conntrack -L` that show one of the traces."""
+    for match in filter(None, map(LINE.match, text.splitlines())):
+        found = MARK.search(match["rest"])
+        mark = int(found[1]) if found else 0
+        if match["source"] in traces or match["target"] in traces or mark in traces:
             protocol = int(match["protocol"])
-            yield Flow(protocol, match["source"], match["target"], *(numbers.get(name, 0) for name in order))
+            yield Flow(protocol, match["source"], match["target"], *_numbers(protocol, match["rest"]), mark)
+
+
+def _numbers(protocol: int, rest: str) -> Iterable[int]:
+    numbers: dict[str, int] = {}
+    for name, value in FIELD.findall(rest):
+        numbers.setdefault(name, int(value))
+    return (numbers.get(name, 0) for name in (("type", "code", "id") if protocol == ICMP else ("sport", "dport", "id")))
 
 
 def has_narrowed(before: Ruleset, after: Ruleset) -> bool:
@@ -54,28 +67,25 @@ def _parts(thing) -> frozenset[str]:
     return thing.elements if isinstance(thing, Set) else frozenset(thing.rules)
 
 
-def addresses_of(ports: Iterable[Port]) -> set[str]:
-    """Return every single address that ports use."""
-    return {address for port in ports for _, address in port.sources if not is_range(address)}
-
-
-def revoked(policy: Policy, flows: Iterable[Flow], departed: Collection[str] = ()) -> list[Flow]:
-    """Return the flows that are to end: not allowed any more, or of an address whose server has left this host.
+def revoked(policy: Policy, flows: Iterable[Flow], departed: Collection[str | int] = ()) -> list[Flow]:
+    """Return the flows that are to end: not allowed any more, or with a trace of a server that has left this host.
 
     The next server with that address would otherwise inherit them.
     """
-    homes = {address: port for port in policy.ports.values() for _, address in port.sources if not is_range(address)}
+    ports = policy.ports.values()
+    homes = {address: port for port in ports for address in port.addresses}
+    senders = {port.mark: port for port in ports}
     return [
         flow
         for flow in flows
-        if flow.source in departed or flow.target in departed or not _is_allowed(policy, homes, flow)
+        if not {flow.source, flow.target, flow.mark}.isdisjoint(departed)
+        or not _is_allowed(policy, senders.get(flow.mark, homes.get(flow.source)), homes.get(flow.target), flow)
     ]
 
 
-def _is_allowed(policy, homes, flow) -> bool:
+def _is_allowed(policy, sender, receiver, flow) -> bool:
     if flow.target == names.METADATA_ADDRESS:
         return True
-    sender, receiver = homes.get(flow.source), homes.get(flow.target)
     return _passes(policy, sender, EGRESS, flow, flow.target) and _passes(policy, receiver, INGRESS, flow, flow.source)
 
 

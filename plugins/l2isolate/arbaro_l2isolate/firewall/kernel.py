@@ -15,24 +15,29 @@ class NftError(RuntimeError):
 @privileged.network.entrypoint
 def apply(script):
     """Apply a script whole or not at all (NftError)."""
-    done = subprocess.run(["nft", "-f", "-"], input=script, capture_output=True, text=True)
+    _nft("-f", "-", told=script)
+
+
+def _nft(*words, told=""):
+    done = subprocess.run(["nft", *words], input=told, capture_output=True, text=True)
     if done.returncode:
         raise NftError(done.stderr.strip()[:4000])
+    return done.stdout
 
 
 @privileged.network.entrypoint
-def has_table():
-    """Return whether the kernel holds our table, from this agent or an earlier one."""
+def families():
+    """Return the families in which the kernel holds a table of ours, from this agent or an earlier one (NftError)."""
     # Names of tables only: to list a chain, nft first fetches every element, 0.15 s with 1,000 ports.
-    listed = subprocess.run(["nft", "list", "tables", "inet"], capture_output=True, text=True)
-    return f"table inet {TABLE}" in listed.stdout.splitlines()
+    words = (line.split() for line in _nft("list", "tables").splitlines())
+    return [family for _, family, name in words if name == TABLE]
 
 
 @privileged.network.entrypoint
-def list_flows(addresses):
-    """Return the tracked IPv4 flows of these addresses, each as a list of Flow's fields."""
+def list_flows(traces):
+    """Return the tracked IPv4 flows that show one of these traces, each as a list of Flow's fields."""
     listed = subprocess.run(["conntrack", "-L", "-f", "ipv4"], capture_output=True, text=True, check=True)
-    return [list(flow) for flow in flows.parse(listed.stdout, set(addresses))]
+    return [list(flow) for flow in flows.parse(listed.stdout, set(traces))]
 
 
 @privileged.network.entrypoint

@@ -22,6 +22,7 @@ TABLE = "arbaro_l2isolate"
 TAPS = f'"{names.TAP_PREFIX}*"'
 VERDICT = {INGRESS: "accept", EGRESS: "goto to_guest"}
 REMOTE_FIELD = {INGRESS: "ip saddr", EGRESS: "ip daddr"}
+KNOWN = "ct state established,related accept"
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ Ruleset = dict[tuple[str, str], object]
 
 def render(policy: Policy, metadata: tuple[str, int] = (names.METADATA_ADDRESS, 80)) -> Ruleset:
     """Return all objects that the kernel should hold for a policy; `metadata` is where nova's service is."""
-    objects = {("inet", name): chain for name, chain in _fixed_chains(*metadata).items()}
+    objects = {("inet", name): chain for name, chain in _inet_chains(*metadata).items()}
     objects.update({("arp", name): chain for name, chain in _arp_chains().items()})
     for family in ("inet", "arp"):
         objects.update({(family, name): set_ for name, set_ in _source_sets(policy).items()})
@@ -56,82 +57,97 @@ def render(policy: Policy, metadata: tuple[str, int] = (names.METADATA_ADDRESS, 
     return objects
 
 
-def _fixed_chains(metadata_address: str, metadata_port: int) -> dict[str, Chain]:
-    """Return the skeleton that is the same on every host."""
-    metadata = names.METADATA_ADDRESS
-    known = "ct state established,related accept"
-    chains = {
-        "guard": Chain(
-            # Before conntrack, so that forged packets leave no trace there.
-            "type filter hook prerouting priority raw; policy accept;",
-            (
-                f"iifname {TAPS} jump from_tap",
-                f"iifname @stateless_taps ip daddr != {metadata} notrack",
-                f"ip daddr @stateless_addresses ip saddr != {metadata_address} notrack",
-            ),
-        ),
-        "from_tap": Chain(
-            "",
-            (
-                "meta nfproto != ipv4 drop",
-                "ip saddr 0.0.0.0 udp sport 68 udp dport 67 iifname . ether saddr @macs return",
-                "iifname @trusted return",
-                "udp sport 67 udp dport 68 drop",
-                "iifname . ether saddr . ip saddr @sources return",
-                "iifname . ether saddr . ip saddr @source_ranges return",
-                "drop",
-            ),
-        ),
-        "forward": Chain(
-            "type filter hook forward priority filter; policy accept;",
-            (
-                f"iifname != {TAPS} oifname != {TAPS} return",
-                known,
-                "ct state invalid drop",
-                # Only metadata_redirect changes a guest's destination; who asks is checked in from_tap.
-                f"iifname {TAPS} ct status dnat ct original ip daddr {metadata} accept",
-                f"iifname {TAPS} goto egress",
-                "goto ingress",
-            ),
-        ),
-        "egress": Chain("", ("iifname vmap @egress_of", "drop")),
+def _inet_chains(metadata_address: str, metadata_port: int) -> dict[str, Chain]:
+    """Return the skeleton that is the same on every host, hook by hook as a packet meets them."""
+    return {
+        **_guard(metadata_address),
+        **_metadata_redirect(metadata_address, metadata_port),
+        **_forward(),
+        **_input(metadata_address, metadata_port),
+    }
+
+
+def _guard(metadata_address: str) -> dict[str, Chain]:
+    """Return what a tap's packets meet first. Before conntrack, so that forged ones leave no trace there."""
+    hook = "type filter hook prerouting priority raw; policy accept;"
+    guard = (
+        f"iifname {TAPS} jump from_tap",
+        f"iifname @stateless_taps ip daddr != {names.METADATA_ADDRESS} notrack",
+        f"ip daddr @stateless_addresses ip saddr != {metadata_address} notrack",
+    )
+    from_tap = (
+        "meta nfproto != ipv4 drop",
+        "ip saddr 0.0.0.0 udp sport 68 udp dport 67 iifname . ether saddr @macs return",
+        "iifname @trusted return",
+        "udp sport 67 udp dport 68 drop",
+        "iifname . ether saddr . ip saddr @sources return",
+        "iifname . ether saddr . ip saddr @source_ranges return",
+        "drop",
+    )
+    return {"guard": Chain(hook, guard), "from_tap": Chain("", from_tap)}
+
+
+def _metadata_redirect(address: str, port: int) -> dict[str, Chain]:
+    """Return what sends requests for metadata to where nova's service is; nothing if it is where guests ask."""
+    if (address, port) == (names.METADATA_ADDRESS, 80):
+        return {}
+    hook = "type nat hook prerouting priority dstnat; policy accept;"
+    redirect = f"iifname {TAPS} ip daddr {names.METADATA_ADDRESS} tcp dport 80 dnat ip to {address}:{port}"
+    return {"metadata_redirect": Chain(hook, (redirect,))}
+
+
+def _forward() -> dict[str, Chain]:
+    """Return the way between taps, and between taps and the fabric."""
+    hook = "type filter hook forward priority filter; policy accept;"
+    forward = (
+        f"iifname != {TAPS} oifname != {TAPS} return",
+        KNOWN,
+        "ct state invalid drop",
+        # Only metadata_redirect changes a guest's destination; who asks is checked in from_tap.
+        f"iifname {TAPS} ct status dnat ct original ip daddr {names.METADATA_ADDRESS} accept",
+        f"iifname {TAPS} goto egress",
+        "goto ingress",
+    )
+    return {
+        "forward": Chain(hook, forward),
+        # The flow keeps its sender's mark: by the address alone, flows.py could not say who that is.
+        "egress": Chain("", ("ct mark set iifname map @mark_of", "iifname vmap @egress_of", "drop")),
         "to_guest": Chain("", (f"oifname != {TAPS} accept", "goto ingress")),
         "ingress": Chain("", ("meta nfproto != ipv4 drop", "oifname vmap @ingress_of", "drop")),
-        "input": Chain(
-            "type filter hook input priority filter; policy accept;",
-            (
-                f"iifname != {TAPS} return",
-                known,
-                "udp sport 68 udp dport 67 accept",
-                f"ip daddr {metadata_address} tcp dport {metadata_port} accept",
-                # The gateway's address is this tap's own; other addresses of the host are not.
-                "icmp type echo-request fib daddr . iif type local accept",
-                "drop",
-            ),
-        ),
     }
-    if (metadata_address, metadata_port) != (metadata, 80):
-        hook = "type nat hook prerouting priority dstnat; policy accept;"
-        redirect = f"iifname {TAPS} ip daddr {metadata} tcp dport 80 dnat ip to {metadata_address}:{metadata_port}"
-        chains["metadata_redirect"] = Chain(hook, (redirect,))
-    return chains
+
+
+def _input(metadata_address: str, metadata_port: int) -> dict[str, Chain]:
+    """Return the way to the host itself."""
+    hook = "type filter hook input priority filter; policy accept;"
+    to_host = (
+        f"iifname != {TAPS} return",
+        KNOWN,
+        "udp sport 68 udp dport 67 accept",
+        f"ip daddr {metadata_address} tcp dport {metadata_port} accept",
+        # The gateway's address is this tap's own; other addresses of the host are not.
+        "icmp type echo-request fib daddr . iif type local accept",
+        "drop",
+    )
+    return {"input": Chain(hook, to_host)}
 
 
 def _arp_chains() -> dict[str, Chain]:
-    """Return what guards ARP: a guest speaks for its own addresses only; a probe (RFC 5227) speaks for nobody."""
-    return {
-        "input": Chain("type filter hook input priority filter; policy accept;", (f"iifname {TAPS} jump from_tap",)),
-        "from_tap": Chain(
-            "",
-            (
-                "iifname @trusted return",
-                "arp saddr ip 0.0.0.0 iifname . arp saddr ether @macs return",
-                "iifname . arp saddr ether . arp saddr ip @sources return",
-                "iifname . arp saddr ether . arp saddr ip @source_ranges return",
-                "drop",
-            ),
-        ),
-    }
+    """Return what guards ARP: a guest speaks for its own addresses only; a probe (RFC 5227) speaks for nobody.
+
+    A served address has a permanent entry, which nothing forged changes. But where the reverse path is checked loosely
+    (address pairs), the kernel would learn an entry for each address that a guest makes up, until the host's table is
+    full and it finds no neighbour of its own any more.
+    """
+    hook = "type filter hook input priority filter; policy accept;"
+    from_tap = (
+        "iifname @trusted return",
+        "arp saddr ip 0.0.0.0 iifname . arp saddr ether @macs return",
+        "iifname . arp saddr ether . arp saddr ip @sources return",
+        "iifname . arp saddr ether . arp saddr ip @source_ranges return",
+        "drop",
+    )
+    return {"input": Chain(hook, (f"iifname {TAPS} jump from_tap",)), "from_tap": Chain("", from_tap)}
 
 
 def _source_sets(policy: Policy) -> dict[str, Set]:
@@ -152,12 +168,13 @@ def _source_sets(policy: Policy) -> dict[str, Set]:
 
 
 def _inet_sets(policy: Policy) -> dict[str, Set]:
-    """Return which chain a tap's packets go through, what is not tracked, and the members of remote groups."""
+    """Return which chain a tap's packets go through, their mark, what is not tracked, and remote groups' members."""
     ports = policy.ports.values()
     stateless = [port for port in ports if port.secured and policy.is_stateless(port)]
     sets = {
         "egress_of": Set("map", "type ifname : verdict;", _elements(_home(port, EGRESS) for port in ports)),
         "ingress_of": Set("map", "type ifname : verdict;", _elements(_home(port, INGRESS) for port in ports)),
+        "mark_of": Set("map", "type ifname : mark;", _elements(f"{_q(port.tap)} : {port.mark}" for port in ports)),
         "stateless_taps": Set("set", "type ifname;", _elements(_q(port.tap) for port in stateless)),
         "stateless_addresses": Set(
             "set", "type ipv4_addr;", _elements(a for port in stateless for a in port.addresses)
