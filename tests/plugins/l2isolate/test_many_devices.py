@@ -51,7 +51,7 @@ class ManyDevices(ml2.L2IsolateTestCase):
         cfg.CONF.set_override("host", "hv1")
         hands = {
             "apply": lambda _: None,
-            "has_table": lambda: False,
+            "families": lambda: [],
             "list_flows": lambda _: [],
             "end_flows": lambda _: None,
         }
