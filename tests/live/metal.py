@@ -115,6 +115,11 @@ class Metal:
         words = ["ssh", "-F", "none", "-i", str(PRIVATE / "id_ed25519"), *options, "-o", "ConnectTimeout=3"]
         return self.tool.run([*words, f"root@{address}", command], code=code, timeout=60)
 
+    def address(self, name: str) -> str:
+        """The address of a server."""
+        found: str = next(iter(self.server(name)["addresses"].values()))[0]
+        return found
+
     def script_log(self, server: Any, wanted: str, seconds: float = 120) -> str:
         """Read by SSH what the user's script printed, as soon as it has said what is wanted."""
         address = next(iter(server["addresses"].values()))[0]

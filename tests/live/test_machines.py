@@ -5,12 +5,15 @@ The machines are emulated (libvirt behind sushy-tools' Redfish, an empty disk ea
 neutron, glance, the machine service with its database in MariaDB, the ramdisk.
 """
 
+import contextlib
+import re
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+import websocket
 
 from .conftest import Tool
 from .metal import NAME, QUIET_SDK, Metal, bring_up, phases
@@ -23,6 +26,21 @@ SCRIPT = '#!/bin/sh\necho "SCRIPT SAYS {word} from $(hostname)"\n'
 @pytest.fixture(scope="module")
 def metal(tool: Tool, pytestconfig: pytest.Config) -> Iterator[Metal]:
     yield from bring_up(tool, keep=pytestconfig.getoption("--keep"))
+
+
+def hear(console: websocket.WebSocket, wanted: str, seconds: float) -> str:
+    """Listen to a console until it has said this; returns all that was heard."""
+    heard, deadline = "", time.monotonic() + seconds
+    while wanted not in heard:
+        console.settimeout(max(0.1, deadline - time.monotonic()))
+        try:
+            said = console.recv()
+        except websocket.WebSocketTimeoutException:
+            pytest.fail(f"the console did not say {wanted!r} within {seconds:.0f} s: {heard[-1500:]!r}")
+        if not said:
+            raise websocket.WebSocketConnectionClosedException(f"closed after {heard[-500:]!r}")
+        heard += said.decode(errors="replace") if isinstance(said, bytes) else said
+    return heard
 
 
 def script(directory: Path, word: str) -> Path:
@@ -51,6 +69,24 @@ def test_machine_runs_the_user_script_and_tells_it_by_ssh(metal: Metal, tmp_path
     events = metal.events(server["OS-EXT-SRV-ATTR:hypervisor_hostname"], began.strftime("%Y-%m-%dT%H:%M:%SZ"))
     print(f"\nACTIVE after {active:.1f} s, script's output by SSH after {total:.1f} s\n{phases(events, began, total)}")
     assert not metal.is_blank(metal.machine_of(server))
+
+
+def test_serial_console_shows_the_login_and_then_a_boot(metal: Metal) -> None:
+    """By the URL that nova gives: nova-serialproxy, and behind it the line of the machine itself."""
+    url = metal.openstack("console", "url", "show", "--serial", "testpm")["url"]
+    assert url.startswith(f"ws://{metal.rack.spec.public_address}:6083/?token=")
+    with contextlib.closing(websocket.create_connection(url, timeout=20)) as console:
+        console.send_binary(b"\r")
+        hear(console, "login:", 20)
+        # Its own reboot, not the BMC's: that is off and on, and the line goes dead.
+        metal.ssh(metal.address("testpm"), "reboot", code=None)
+        hear(console, "SCRIPT SAYS hello from testpm", 60)
+    forged = re.sub("token=.*", "token=11111111-2222-3333-4444-555555555555", url)
+    with (
+        contextlib.closing(websocket.create_connection(forged, timeout=20)) as console,
+        pytest.raises(websocket.WebSocketConnectionClosedException),
+    ):
+        hear(console, "login:", 10)
 
 
 def test_deleted_servers_machine_is_wiped_and_given_to_another_project(metal: Metal, tmp_path: Path) -> None:
