@@ -85,6 +85,9 @@ class Cloud(integrated_helpers._IntegratedTestBase):
         launcher.make_known()
         self._reach(self._start_machines())
         self.flags(compute_driver="arbaro_machines.MachineDriver")
+        ours = ["nova.scheduler.filters.all_filters", "arbaro_nova.scheduler.spread.MachineSpreadFilter"]
+        enabled = ["ComputeFilter", "ServerGroupAntiAffinityFilter", "MachineSpreadFilter"]
+        self.flags(available_filters=ours, enabled_filters=enabled, group="filter_scheduler")
         super()._setup_services()
         self.flavor = self._create_flavor(
             vcpu=2, memory_mb=1024, disk=4, ephemeral=0,

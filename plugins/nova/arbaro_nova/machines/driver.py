@@ -18,7 +18,7 @@ from nova.console import type as console_type
 from nova.virt import driver, hardware
 from oslo_log import log as logging
 
-from arbaro_nova.machines import deployment, options, ports, resources
+from arbaro_nova.machines import deployment, options, ports, resources, spread
 from arbaro_nova.machines.client import MachinesClient
 from arbaro_nova.machines.deployment import FirstBoot
 from arbaro_nova.machines.errors import ApiError
@@ -153,6 +153,7 @@ class MachineDriver(driver.ComputeDriver):
             try:
                 machine = self.client.reserve(instance.node, instance.project_id, instance.uuid, context.request_id)
                 self.inventory.remember(machine)
+                spread.check(context, self.client, instance, machine)
                 self._deploy(context, instance, machine, FirstBoot(injected_files, admin_password, network_info))
             except ApiError as error:
                 raise deployment.build_error(self.client, instance, machine, error) from error

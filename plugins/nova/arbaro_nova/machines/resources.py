@@ -28,7 +28,8 @@ def described(machine: Machine) -> dict[str, Any]:
         "resource_class": machine.resource_class,
         "cpu_info": "",
         "supported_instances": [(arch, fields.HVType.BAREMETAL, fields.VMMode.HVM)] if arch else [],
-        "stats": {"machine": machine.name},
+        # Where it stands, for the scheduler (scheduler/spread.py).
+        "stats": {"machine": machine.name, "room": machine.room, "rack": machine.rack},
         "numa_topology": None,
         **NOTHING,
     }
