@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Look a last time whether a group's servers are spread: the scheduler chose a while ago, and its second choice longer ago."""
+"""Look a last time whether a group's servers are spread: the scheduler chose a while ago, or this is its second choice."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CONF = nova.conf.CONF
 
 
 def check(context, client: MachinesClient, instance, machine: Machine) -> None:
-    """Refuse a machine that is reserved for a server of an anti-affinity group, if another one of it is in the same rack.
+    """Refuse a machine reserved for a server of an anti-affinity group, if another server of it is in the same rack.
 
     Two that come at the same moment both see the other one, and both go elsewhere.
     """
@@ -29,7 +29,7 @@ def check(context, client: MachinesClient, instance, machine: Machine) -> None:
 
 
 def others_in_group(context, instance) -> set[str]:
-    """Ask nova for the other servers of a group that is to be spread; as nova itself, not where that is switched off."""
+    """Ask nova for the other servers of a group that is to be spread; like nova, not where that is switched off."""
     if CONF.workarounds.disable_group_policy_check_upcall:
         return set()
     try:

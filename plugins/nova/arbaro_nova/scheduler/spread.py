@@ -38,7 +38,7 @@ class MachineSpreadFilter(filters.BaseHostFilter):
 
 
 def domain_of(node):
-    """Return the room and rack of a machine, given as a scheduler's host state or as nova's record; None if it is none."""
+    """Return the room and rack of a machine, be it the scheduler's host state or nova's record; None if it is none."""
     if node.hypervisor_type != HYPERVISOR_TYPE:
         return None
     stats = node.stats or {}
@@ -48,8 +48,8 @@ def domain_of(node):
 def domains_of_servers(servers):
     """Look up where servers have their machines, be it for a moment only.
 
-    Placement knows it first: what is chosen is claimed there before the next server is looked at, also within one request
-    for several.
+    Placement knows it first: what is chosen is claimed there before the next server is looked at, also within one
+    request for several.
     """
     context, nodes = nova_context.get_admin_context(), set()
     placement = getattr(report, "report_client_singleton", report.SchedulerReportClient)()
