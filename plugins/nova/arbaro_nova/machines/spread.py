@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Look a last time whether a group's servers are spread: the scheduler chose a while ago, or this is its second choice."""
+"""Look a last time whether a group is spread: the scheduler chose a while ago, or this is its second choice."""
 
 from __future__ import annotations
 
