@@ -48,7 +48,11 @@ def as_the_role_writes_it(section, *names):
     """Return options of nova-compute's configuration as the role nova_compute_machines writes it."""
     ansible = pathlib.Path(__file__).parents[3] / "ansible"
     places = [ansible / "roles" / "nova_compute_machines" / "templates", ansible / "playbooks" / "templates"]
-    known = {"public_address": "198.51.100.1", "inventory_hostname": "controller", "identity": collections.defaultdict(str)}
+    known = {
+        "public_address": "198.51.100.1",
+        "inventory_hostname": "controller",
+        "identity": collections.defaultdict(str),
+    }
     defaults = yaml.safe_load((places[0].parent / "defaults" / "main.yml").read_text())
     # What is not said here stands for itself: of these sections nobody asks.
     environment = jinja2.Environment(loader=jinja2.FileSystemLoader(places), undefined=jinja2.ChainableUndefined)

@@ -74,7 +74,11 @@ class Spread(Cloud):
     def test_what_the_scheduler_did_not_know_is_seen_before_anything_is_written(self):
         group = self.group(max_server_per_host=100)
         first = self.machine_of(self.member(group))
-        others = [m for m in self.api_of_machines.machines.values() if (m["room"], m["rack"]) != (first["room"], first["rack"])]
+        others = [
+            m
+            for m in self.api_of_machines.machines.values()
+            if (m["room"], m["rack"]) != (first["room"], first["rack"])
+        ]
         # All but one were carried into the first one's rack, and nova has not looked since.
         *moved, elsewhere = others
         for machine in moved:
