@@ -24,7 +24,7 @@ class Spread(Cloud):
     def member(self, group, expected="ACTIVE", **more):
         """Create a server of a group."""
         body = {**self._build_server(flavor_id=self.flavor, networks="auto"), **more}
-        server = self.api.post_server({"server": body, "os:scheduler_hints": {"group": group}})
+        server = self.admin_api.post_server({"server": body, "os:scheduler_hints": {"group": group}})
         return self._wait_for_state_change(server, expected)
 
     def places(self):
@@ -88,3 +88,8 @@ class Spread(Cloud):
         second = self.machine_of(self.member(group))
         self.assertEqual(elsewhere["id"], second["id"])
         self.assertEqual({first["id"], second["id"]}, set(self.api_of_machines.deployments))
+        # One whose machine is named by an operator passes no filter at all.
+        self._wait_for_assert(lambda: self.assertEqual("available", self.api_of_machines.seen(moved[0])["state"]))
+        self._run_periodics()
+        named = self.member(group, "ERROR", availability_zone=f"nova:compute:{moved[0]['id']}")
+        self.assertIn(f"{moved[0]['name']} is in one rack with", named["fault"]["message"])
