@@ -246,3 +246,6 @@ def test_operators_commands_as_the_page_has_them(metal: Metal, tmp_path: Path) -
     assert states[: len(way)] == way, f"{states}\n{printed}"
     metal.all_free()
     assert metal.is_blank("pm2")
+    # As `up` enrolled it.
+    place = f"--model {told['model']} --room {told['room']} --rack {told['rack']}"
+    metal.operator(tmp_path, f"openstack machine set {place} --console-url {told['console_url']} pm2")
