@@ -2,6 +2,7 @@
 """A cloud with emulated physical machines as tests use it: servers on machines, what these say, and what their BMCs do."""
 
 import itertools
+import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from arbaro.cluster.cloud import existing_cloud
 from arbaro.cluster.providers.podman import Podman
 from arbaro.cluster.rack import FLAVOR, IMAGE, NETWORK, Rack
 
-from .conftest import Tool
+from .conftest import ROOT, Tool
 
 #: The SDK warns of its own future releases at each call.
 QUIET_SDK = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::PendingDeprecationWarning")
@@ -87,6 +88,15 @@ class Metal:
         rest = [word for word in more if word not in user]
         self.openstack(*user, "server", "create", *base, "--user-data", str(script), *rest, server)
 
+    def operator(self, place: Path, commands: str) -> str:
+        """Type commands in a shell where the openstack client has its plug-in for machines, put into `place`."""
+        plugin = place / "plugin"
+        if not plugin.exists():
+            pip = [str(ROOT / ".venv/bin/pip"), "install", "--quiet", "--no-deps", "--disable-pip-version-check"]
+            self.tool.run([*pip, "--target", str(plugin), str(ROOT / "services/machines")])
+        env = [f"PYTHONPATH={plugin}", f"PATH={ROOT}/.venv/bin:{os.environ['PATH']}", f"OS_CLOUD={CLOUD}"]
+        return self.tool.run(["env", *env, "bash", "-euo", "pipefail", "-c", commands], timeout=900)
+
     def server(self, name: str) -> Any:
         """Look at a server, of whatever project."""
         (found,) = self.openstack("server", "list", "--all-projects", "--name", f"^{name}$")
@@ -109,11 +119,18 @@ class Metal:
         wait_for(f"{name} to be ACTIVE", look, seconds)
         return last[0]
 
-    def ssh(self, address: str, command: str, code: int | None = 0) -> str:
+    def ssh(self, address: str, command: str, code: int | None = 0, user: str = "root") -> str:
         """Run a command in a server; its host key is new with each boot, so nobody compares it here."""
         options = ["-o", "UserKnownHostsFile=/dev/null", "-o", "StrictHostKeyChecking=no", "-o", "LogLevel=ERROR"]
+        # One that is switched off meanwhile says no more good-bye.
+        options += ["-o", "ServerAliveInterval=2", "-o", "ServerAliveCountMax=3"]
         words = ["ssh", "-F", "none", "-i", str(PRIVATE / "id_ed25519"), *options, "-o", "ConnectTimeout=3"]
-        return self.tool.run([*words, f"root@{address}", command], code=code, timeout=60)
+        return self.tool.run([*words, f"{user}@{address}", command], code=code, timeout=60)
+
+    def address(self, name: str) -> str:
+        """The address of a server."""
+        found: str = next(iter(self.server(name)["addresses"].values()))[0]
+        return found
 
     def script_log(self, server: Any, wanted: str, seconds: float = 120) -> str:
         """Read by SSH what the user's script printed, as soon as it has said what is wanted."""
@@ -122,9 +139,27 @@ class Metal:
 
         def look() -> object:
             last[0] = self.ssh(address, "cat /var/log/user-script.log", code=None)
-            return wanted in last[0] or last[0] or self.console(self.machine_of(server))[-800:]
+            return wanted in last[0] or last[0] or self.last_words(server)
 
         wait_for(f"{wanted!r} by SSH from {address}", look, seconds)
+        return last[0]
+
+    def last_words(self, server: Any) -> str:
+        """What a server, or its machine, has said last."""
+        machines = {found["id"]: name for name, found in self.rack.machines().items()}
+        name = machines.get(server["OS-EXT-SRV-ATTR:hypervisor_hostname"])
+        text = self.console(name) if name else self.do("console", "log", "show", server["id"], code=None)
+        return text[-800:]
+
+    def booted_anew(self, address: str, before: str = "", seconds: float = 90) -> str:
+        """Wait by SSH until a server runs that has started since; returns what tells this start from any other."""
+        last = [""]
+
+        def look() -> object:
+            last[0] = self.ssh(address, "cat /proc/sys/kernel/random/boot_id", code=None).strip()
+            return last[0] not in ("", before) or last[0]
+
+        wait_for(f"{address} to have started anew", look, seconds)
         return last[0]
 
     def is_blank(self, machine: str) -> bool:

@@ -7,11 +7,15 @@ import time
 from .conftest import ROOT, Tool
 
 
-def type_page(tool: Tool, page: str, *without: str) -> str:
-    """Run all commands of a page in one shell; lines that contain one of `without` are left out."""
+def commands(page: str, *without: str) -> str:
+    """Read all commands of a page; lines that contain one of `without` are left out."""
     lines = re.findall(r"^    (.*)$", (ROOT / "docs" / page).read_text(), re.MULTILINE)
-    script = "\n".join(line for line in lines if not any(word in line for word in without))
-    script = re.sub(r"\bdefault\b", tool.name, script)
+    return "\n".join(line for line in lines if not any(word in line for word in without))
+
+
+def type_page(tool: Tool, page: str, *without: str) -> str:
+    """Run all commands of a page in one shell."""
+    script = re.sub(r"\bdefault\b", tool.name, commands(page, *without))
     return tool.run(["env", f"ARBARO_CLOUD={tool.name}", "bash", "-euo", "pipefail", "-c", script], timeout=900)
 
 

@@ -1,14 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What may break while a server is put on a machine, broken for real: at the BMC, the disk, the network, the image, the services.
+"""All that may break while a server is put on a machine (troubles.py), and kills of the services in the middle.
 
 Each fault ends in ERROR within its time (docs/reference/machines-api.md), with cause and next step in `openstack server show`, and the
-machine is back in the stock when it is mended. Kills are gone on from.
+machine is back in the stock when it is mended. Kills are gone on from. The quick ones are in test_machines.py too.
 """
 
-import secrets
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,62 +14,12 @@ import pytest
 
 from .conftest import Tool
 from .metal import QUIET_SDK, Metal, bring_up, wait_for
+from .troubles import MACHINE, TROUBLES, Trouble, break_it, bring_back, on_this_machine, spoil_image
 
 # Soak, for the time that ten faults and five kills take.
 pytestmark = [pytest.mark.soak, QUIET_SDK]
 
-MACHINE = "pm1"
 SCRIPT = "#!/bin/sh\necho SCRIPT SAYS still here\n"
-#: Of this machine, every packet that it sends into the rack's network is lost.
-CUT_OFF = (
-    "nft add table bridge trouble; nft add chain bridge trouble in '{ type filter hook prerouting priority 0; }'; "
-    "nft add rule bridge trouble in ether saddr 52:54:00:70:6d:01 drop"
-)
-KEEP = f"virsh dumpxml --inactive {MACHINE} >/run/before.xml"
-#: Its definition as it was; the machine is off, or is switched off before anything else is done with it.
-AS_BEFORE = "virsh -q define /run/before.xml"
-
-
-@dataclass(frozen=True)
-class Trouble:
-    """What breaks on the host `rack`, when (at which step of the deployment; before it if empty), and how it is mended."""
-
-    code: str
-    breaks: str
-    mends: str
-    seconds: float
-    at: str = ""
-
-
-TROUBLES = (
-    Trouble("bmc-unreachable", "systemctl stop rack-bmc", "systemctl start rack-bmc", 60),
-    Trouble(
-        "bmc-credentials",
-        "sed -i s/^/x/ /etc/rack/password; systemctl restart rack-bmc",
-        "sed -i s/^x// /etc/rack/password; systemctl restart rack-bmc",
-        0,
-    ),
-    Trouble(
-        "media-refused",
-        "nft add table ip trouble; nft add chain ip trouble out '{ type filter hook output priority 0; }'; "
-        "nft add rule ip trouble out tcp dport 8780 reject with tcp reset",
-        "nft delete table ip trouble",
-        60,
-    ),
-    Trouble("boot-ignored", CUT_OFF, "nft delete table bridge trouble", 300),
-    Trouble("callback-missing", CUT_OFF, "nft delete table bridge trouble", 75, at="write-image"),
-    Trouble("power-lost", f"virsh -q destroy {MACHINE}", "true", 60, at="write-image"),
-    Trouble("no-disk", f"{KEEP}; virsh -q detach-disk {MACHINE} vda --config", AS_BEFORE, 0),
-    Trouble(
-        "disk-too-small",
-        f"{KEEP}; truncate --size 16M /var/lib/rack/disks/small.raw; "
-        f"sed s/{MACHINE}.raw/small.raw/ /run/before.xml >/run/small.xml; virsh -q define /run/small.xml",
-        AS_BEFORE,
-        0,
-    ),
-)
-#: A server's way to the machine, the machine's to the ramdisk, and nova's way back.
-OVERHEAD = 60
 
 
 @pytest.fixture(scope="module")
@@ -86,84 +34,16 @@ def script(tmp_path: Path) -> Path:
     return file
 
 
-def on_this_machine(metal: Metal) -> tuple[str, str]:
-    """Ask nova for this very machine: then it does not try another one."""
-    return "--availability-zone", f"nova:machines-controller:{metal.machine(MACHINE)['id']}"
-
-
-def reach(metal: Metal, *steps: str, seconds: float = 120) -> None:
-    """Wait until the deployment has come to one of these steps."""
-
-    def look() -> object:
-        task = metal.machine(MACHINE)["task"] or {}
-        return task.get("step") in steps or task
-
-    wait_for(f"{MACHINE} to come to {steps}", look, seconds)
-
-
-def failed(metal: Metal, server: str, seconds: float) -> Any:
-    """Wait until a server is in ERROR."""
-    last: list[Any] = []
-
-    def look() -> object:
-        last[:] = [metal.server(server)]
-        return last[0]["status"] == "ERROR" or (last[0]["status"], metal.machine(MACHINE))
-
-    wait_for(f"{server} to be in ERROR", look, seconds)
-    return last[0]
-
-
-def bring_back(metal: Metal) -> None:
-    """Mend what failed, as the how-to says, and have all machines free again."""
-
-    def idle() -> object:
-        machine = metal.machine(MACHINE)
-        return machine["task"] is None or machine
-
-    wait_for("the machine's task to end", idle, 420)
-    if metal.machine(MACHINE)["state"] == "clean-failed":
-        machine = metal.machine(MACHINE)
-        assert machine["maintenance"], "what could not be wiped is nobody's"
-        metal.ask("DELETE", f"/v1/machines/{MACHINE}/maintenance")
-        metal.ask("POST", f"/v1/machines/{MACHINE}/provide", {})
-    metal.all_free()
-
-
 @pytest.mark.parametrize("trouble", TROUBLES, ids=lambda trouble: trouble.code)
-def test_fault_ends_in_error_with_its_cause(metal: Metal, script: Path, trouble: Trouble) -> None:
-    server = f"bad-{trouble.code}"
-    if not trouble.at:
-        metal.on("rack", trouble.breaks)
-    began = time.monotonic()
-    try:
-        metal.create(server, script, *on_this_machine(metal))
-        if trouble.at:
-            reach(metal, trouble.at)
-            metal.on("rack", trouble.breaks)
-        found = failed(metal, server, trouble.seconds + OVERHEAD)
-        print(f"\n{trouble.code}: ERROR after {time.monotonic() - began:.0f} s: {found['fault']['message']}")
-    finally:
-        metal.on("rack", trouble.mends)
-    assert trouble.code in found["fault"]["message"]
-    metal.do("server", "delete", "--wait", server)
-    bring_back(metal)
+def test_fault_ends_in_error_with_its_cause_and_what_to_do(metal: Metal, script: Path, trouble: Trouble) -> None:
+    break_it(metal, script, trouble)
 
 
 @pytest.mark.parametrize("code", ["checksum-wrong", "image-unusable"])
-def test_bad_image_ends_in_error_with_its_cause(metal: Metal, script: Path, tmp_path: Path, code: str) -> None:
-    file, server = tmp_path / "image", f"bad-{code}"
-    file.write_bytes(secrets.token_bytes(2**20))
-    form = {"checksum-wrong": "raw", "image-unusable": "qcow2"}[code]
-    image = metal.openstack("image", "create", "--disk-format", form, "--file", str(file), server)["id"]
-    if code == "checksum-wrong":
-        metal.on("controller", f"printf spoiled | dd of=/var/lib/glance/images/{image} conv=notrunc status=none")
-    metal.create(server, script, image=server)
-    found = failed(metal, server, OVERHEAD)
-    print(f"\n{code}: {found['fault']['message']}")
-    assert code in found["fault"]["message"]
-    metal.do("server", "delete", "--wait", server)
-    metal.do("image", "delete", image)
-    bring_back(metal)
+def test_bad_image_ends_in_error_with_its_cause_and_what_to_do(
+    metal: Metal, script: Path, tmp_path: Path, code: str
+) -> None:
+    spoil_image(metal, script, tmp_path / "image", code)
 
 
 @pytest.mark.parametrize(

@@ -2,17 +2,23 @@
 """Nova's own functional harness with our driver. What stands in: neutron and glance (nova's fixtures), keystone, the queue
 (calls within the process), and the machines API (fake_api)."""
 
+import collections
 import pathlib
+import tempfile
 
 import fixtures
+import jinja2
 import nova.conf
+import yaml
 from arbaro_nova.machines import launcher
 from fake_api import FakeApi
 from keystoneauth1 import loading
 from neutron_ports import Neutron
 from nova import context as nova_context
 from nova import objects
+from nova.conf import serial_console
 from nova.tests.functional import integrated_helpers
+from oslo_config import cfg
 
 IMAGE = "155d900f-4e14-4e4c-a73d-069cbf4541e6"  # one of the fixture's
 PASTE = """\
@@ -38,6 +44,29 @@ paste.app_factory = nova.api.openstack.compute:APIRouterV21.factory
 """
 
 
+def as_the_role_writes_it(section, *names):
+    """Return options of nova-compute's configuration as the role nova_compute_machines writes it."""
+    ansible = pathlib.Path(__file__).parents[3] / "ansible"
+    places = [ansible / "roles" / "nova_compute_machines" / "templates", ansible / "playbooks" / "templates"]
+    known = {
+        "public_address": "198.51.100.1",
+        "inventory_hostname": "controller",
+        "identity": collections.defaultdict(str),
+    }
+    defaults = yaml.safe_load((places[0].parent / "defaults" / "main.yml").read_text())
+    # What is not said here stands for itself: of these sections nobody asks.
+    environment = jinja2.Environment(loader=jinja2.FileSystemLoader(places), undefined=jinja2.ChainableUndefined)
+    values = {name: environment.from_string(str(value)).render(known) for name, value in defaults.items()}
+    text = environment.get_template("nova-compute-machines.conf.j2").render(**known, **values)
+    with tempfile.NamedTemporaryFile("w", suffix=".conf") as file:
+        file.write(text)
+        file.flush()
+        read = cfg.ConfigOpts()
+        read([], default_config_files=[file.name])
+        serial_console.register_opts(read)
+        return {name: read[section][name] for name in names}
+
+
 class Cloud(integrated_helpers._IntegratedTestBase):
     """A nova with a fake machines API; each test enrols the machines that it needs."""
 
@@ -60,6 +89,9 @@ class Cloud(integrated_helpers._IntegratedTestBase):
         launcher.make_known()
         self._reach(self._start_machines())
         self.flags(compute_driver="arbaro_machines.MachineDriver")
+        ours = ["nova.scheduler.filters.all_filters", "arbaro_nova.scheduler.spread.MachineSpreadFilter"]
+        enabled = ["ComputeFilter", "ServerGroupAntiAffinityFilter", "MachineSpreadFilter"]
+        self.flags(available_filters=ours, enabled_filters=enabled, group="filter_scheduler")
         super()._setup_services()
         self.flavor = self._create_flavor(
             vcpu=2, memory_mb=1024, disk=4, ephemeral=0,

@@ -159,6 +159,8 @@ class FakeApi:
         wanted = [m for m in sorted(self.machines.values(), key=lambda m: m["name"])]
         if "server_id" in query:
             wanted = [m for m in wanted if (m["holder"] or {}).get("server_id") == query["server_id"][0]]
+        for name in {"room", "rack"} & set(query):
+            wanted = [m for m in wanted if m[name] == query[name][0]]
         if "changed_since" in query:
             wanted = [m for m in wanted if m["updated_at"] >= query["changed_since"][0]]
         limit, marker = int(query.get("limit", ["100"])[0]), query.get("marker", [""])[0]

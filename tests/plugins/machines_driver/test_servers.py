@@ -4,8 +4,11 @@
 import base64
 import json
 
-from cloud import IMAGE, Cloud
+from cloud import IMAGE, Cloud, as_the_role_writes_it
+from nova import context as nova_context
+from nova import exception
 from nova.compute import power_state
+from nova.console import websocketproxy
 
 #: Not text, so that nothing on the way may think that it is.
 SCRIPT = b"#!/bin/sh\necho from-user-script\n\xff\x00"
@@ -80,13 +83,41 @@ class Life(Cloud):
         self.assertEqual("active", self.machine_of(server)["state"])
 
     def test_console(self):
+        # As the role configures nova-compute: without it, nova refuses before it asks the driver.
+        self.flags(group="serial_console", **as_the_role_writes_it("serial_console", "enabled", "base_url"))
+        server = self.create()
+        ask = {"remote_console": {"protocol": "serial", "type": "serial"}}
+        answer = self.api.api_post(f"/servers/{server['id']}/remote-consoles", ask).body["remote_console"]
+        where, _, token = answer["url"].partition("?token=")
+        self.assertEqual("ws://198.51.100.1:6083/", where)
+        # What nova-serialproxy does with the token, up to the connection: it asks nova-compute whether this is the console still.
+        proxy = websocketproxy.NovaProxyRequestHandler.__new__(websocketproxy.NovaProxyRequestHandler)
+        proxy._compute_rpcapi = None
+        with nova_context.target_cell(self.admin_context(), self.cell_mappings["cell1"]) as cell:
+            console = proxy._get_connect_info(cell, token)
+            self.assertEqual(("127.0.0.1", 7001), (console.host, console.port))
+            self.machine_of(server)["console_url"] = "tcp://127.0.0.1:7002"
+            self.assertRaises(exception.InvalidToken, proxy._get_connect_info, cell, token)
+
+    def test_machine_without_a_console_says_so(self):
         self.flags(enabled=True, group="serial_console")
         server = self.create()
         ask = {"remote_console": {"protocol": "serial", "type": "serial"}}
-        self.assertIn("url", self.api.api_post(f"/servers/{server['id']}/remote-consoles", ask).body["remote_console"])
-        compute = self.computes["compute"].manager
-        console = compute.driver.get_serial_console(self.admin_context(), self.instance(server))
-        self.assertEqual(("127.0.0.1", 7001), (console.host, console.port))
+        for url in (None, "ssh://10.0.0.7"):
+            self.machine_of(server)["console_url"] = url
+            answer = self.api.api_post(
+                f"/servers/{server['id']}/remote-consoles", ask, check_response_status=[400]
+            ).body["badRequest"]
+            self.assertIn("Unavailable console type serial", answer["message"])
+
+    def test_keys_of_the_keypair_are_on_the_config_drive(self):
+        key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHc+mBrpm5HfibX3Xjew8ofdAK+gVLXpRcrQAwpHShtH me@home"
+        self.api.post_keypair({"keypair": {"name": "mine", "type": "ssh", "public_key": key}})
+        server = self.create(key_name="mine")
+        (body,) = self.api_of_machines.deployments[self.machine_of(server)["id"]]
+        metadata = json.loads(base64.b64decode(body["config_drive"]["files"]["openstack/latest/meta_data.json"]))
+        self.assertEqual({"mine": key}, metadata["public_keys"])
+        self.assertEqual([("mine", key)], [(one["name"], one["data"]) for one in metadata["keys"]])
 
     def test_two_servers_two_machines_and_no_third(self):
         taken = {self.machine_of(self.create())["id"], self.machine_of(self.create())["id"]}

@@ -82,6 +82,7 @@ def test_machines_need_another_controller_and_a_rack_and_nothing_else(copy: Path
         ("services/machines/constraints.txt", {"controller", "rack"}),
         ("ansible/roles/machines/tasks/main.yml", {"controller"}),
         ("ansible/roles/nova_compute_machines/tasks/main.yml", {"controller"}),
+        ("ansible/roles/nova_serialproxy/tasks/main.yml", {"controller"}),
         ("ansible/roles/machines_emulated/tasks/main.yml", {"rack"}),
         ("ansible/roles/libvirt/tasks/main.yml", {"compute", "rack"}),
     ],

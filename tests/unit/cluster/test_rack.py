@@ -43,7 +43,8 @@ def test_machines_bring_one_more_host_and_one_more_route() -> None:
 
 def test_only_the_controller_with_machines_must_run_their_service() -> None:
     units = [status.units_wanted(spec, spec.controller) for spec in (PLAIN, SPEC)]
-    assert set(units[1]) - set(units[0]) == {"arbaro-machines-api", "arbaro-machines-worker", "nova-compute-machines"}
+    services = {"arbaro-machines-api", "arbaro-machines-worker", "nova-compute-machines", "nova-serialproxy"}
+    assert set(units[1]) - set(units[0]) == services
     assert ("nova-compute", "machines-controller") in status.wanted_services(SPEC)
     assert ("nova-compute", "machines-controller") not in status.wanted_services(PLAIN)
     assert "rack-bmc" in status.units_wanted(SPEC, SPEC.rack)

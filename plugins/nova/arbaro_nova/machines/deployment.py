@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from typing import Any, NamedTuple
+
 from nova import exception
 from nova.compute import task_states
 from oslo_log import log as logging
@@ -11,35 +13,36 @@ from arbaro_nova.machines import config_drive, ports
 from arbaro_nova.machines.client import MachinesClient
 from arbaro_nova.machines.errors import ApiError, MachineFailed
 from arbaro_nova.machines.machine import Machine
-from arbaro_nova.machines.waiting import wait_for_task
 
 LOG = logging.getLogger(__name__)
 
 
-def deploy(client: MachinesClient, settings, context, instance, machine, injected_files, admin_password, network_info):
-    """Have the server's image and config drive written to its machine; return the machine when it runs."""
+class FirstBoot(NamedTuple):
+    """What nova hands over for a server's first boot."""
+
+    injected_files: Any
+    admin_password: str | None
+    network_info: Any
+
+
+def begin(client: MachinesClient, context, instance, machine: Machine, first_boot: FirstBoot) -> Machine:
+    """Have the server's image and config drive written to its machine; return the machine as it then is."""
     if not instance.image_ref:
         raise MachineFailed(
             "A physical machine starts from its disk: create the server from an image.", elsewhere=False
         )
-    vifs = list(network_info or ())
+    vifs = list(first_boot.network_info or ())
+    # First: the config drive has the ports' addresses as they then are.
     ports.plug(context, machine, vifs)
+    files = config_drive.files_for(instance, first_boot.injected_files, first_boot.admin_password, vifs)
     body = {
         "image": {"id": instance.image_ref},
-        "config_drive": {"files": config_drive.files_for(instance, injected_files, admin_password, vifs)},
+        "config_drive": {"files": files},
         "network": ports.addresses(vifs),
     }
     machine = client.deploy(machine.id, instance.uuid, body, context.request_id)
-    LOG.info("Machine %s is deployed", machine.name, instance=instance)
-    return wait_for_task(
-        client,
-        machine,
-        "deployment",
-        "active",
-        timeout=settings.deploy_timeout,
-        interval=settings.poll_interval,
-        look=lambda: stop_if_deleted(instance),
-    )
+    LOG.info("Machine %s is being deployed", machine.name, instance=instance)
+    return machine
 
 
 def show_config_drive(instance) -> None:

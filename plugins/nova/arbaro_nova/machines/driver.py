@@ -15,17 +15,17 @@ from nova import context as nova_context
 from nova import exception, objects
 from nova.compute import power_state, task_states
 from nova.console import type as console_type
-from nova.objects import fields
 from nova.virt import driver, hardware
 from oslo_log import log as logging
 
-from arbaro_nova.machines import deployment, options, ports
+from arbaro_nova.machines import deployment, options, ports, resources, spread
 from arbaro_nova.machines.client import MachinesClient
+from arbaro_nova.machines.deployment import FirstBoot
 from arbaro_nova.machines.errors import ApiError
 from arbaro_nova.machines.inventory import Inventory
 from arbaro_nova.machines.machine import Machine
 from arbaro_nova.machines.takeover import POWER
-from arbaro_nova.machines.view import HYPERVISOR_TYPE, View
+from arbaro_nova.machines.view import View
 from arbaro_nova.machines.waiting import wait_for_task
 
 LOG = logging.getLogger(__name__)
@@ -93,30 +93,15 @@ class MachineDriver(driver.ComputeDriver):
         return False
 
     def get_available_resource(self, nodename):
-        """Describe a node. What it is made of counts for nothing: it is given out whole, by its class."""
-        machine = self._machine(nodename)
-        arch = _arch(machine)
-        return {
-            "uuid": machine.id,
-            "hypervisor_hostname": machine.id,
-            "hypervisor_type": HYPERVISOR_TYPE,
-            "hypervisor_version": 1,
-            "resource_class": machine.resource_class,
-            "cpu_info": "",
-            "supported_instances": [(arch, fields.HVType.BAREMETAL, fields.VMMode.HVM)] if arch else [],
-            "stats": {"machine": machine.name},
-            "numa_topology": None,
-            **dict.fromkeys(("vcpus", "vcpus_used", "memory_mb", "memory_mb_used", "local_gb", "local_gb_used"), 0),
-        }
+        """Describe a node."""
+        return resources.described(self._machine(nodename))
 
     def update_provider_tree(self, provider_tree, nodename, allocations=None):
-        """One unit of the machine's class; reserved unless the machine is free: placement offers no other."""
+        """Say what placement may give out of a node."""
         machine = self._machine(nodename)
         if not machine.resource_class:
             raise exception.NoResourceClass(node=nodename)
-        unit = {"total": 1, "min_unit": 1, "max_unit": 1, "step_size": 1, "allocation_ratio": 1.0}
-        unit["reserved"] = 0 if machine.free else 1
-        provider_tree.update_inventory(nodename, {machine.resource_class: unit})
+        provider_tree.update_inventory(nodename, resources.inventory_of(machine))
 
     def _machine(self, nodename) -> Machine:
         with reported_as_not_ready():
@@ -168,7 +153,8 @@ class MachineDriver(driver.ComputeDriver):
             try:
                 machine = self.client.reserve(instance.node, instance.project_id, instance.uuid, context.request_id)
                 self.inventory.remember(machine)
-                self._deploy(context, instance, machine, injected_files, admin_password, network_info)
+                spread.check(context, self.client, instance, machine)
+                self._deploy(context, instance, machine, FirstBoot(injected_files, admin_password, network_info))
             except ApiError as error:
                 raise deployment.build_error(self.client, instance, machine, error) from error
 
@@ -177,14 +163,13 @@ class MachineDriver(driver.ComputeDriver):
         with self._working_on(instance), reported_as(exception.InstanceDeployFailure):
             instance.task_state = task_states.REBUILD_SPAWNING
             instance.save(expected_task_state=[task_states.REBUILDING])
-            machine = self._held(instance)
-            self._deploy(context, instance, machine, injected_files, admin_password, more.get("network_info"))
+            first_boot = FirstBoot(injected_files, admin_password, more.get("network_info"))
+            self._deploy(context, instance, self._held(instance), first_boot)
 
-    def _deploy(self, context, instance, machine, injected_files, admin_password, network_info):
-        machine = deployment.deploy(
-            self.client, self._settings, context, instance, machine, injected_files, admin_password, network_info
-        )
-        self.inventory.remember(machine)
+    def _deploy(self, context, instance, machine, first_boot):
+        machine = deployment.begin(self.client, context, instance, machine, first_boot)
+        timeout = self._settings.deploy_timeout
+        self._wait(machine, "deployment", "active", timeout, lambda: deployment.stop_if_deleted(instance))
 
     def destroy(self, context, instance, network_info, *_, **__):
         """Give the machine back. It is wiped without us; the server is gone as soon as the API has taken it."""
@@ -235,9 +220,9 @@ class MachineDriver(driver.ComputeDriver):
             machine = self.client.unrescue(self._held(instance).id, instance.uuid)
             self._wait(machine, "unrescue", "active", self._settings.rescue_timeout)
 
-    def _wait(self, machine, doing, wanted, timeout) -> Machine:
+    def _wait(self, machine, doing, wanted, timeout, look=lambda: None) -> Machine:
         interval = self._settings.poll_interval
-        machine = wait_for_task(self.client, machine, doing, wanted, timeout=timeout, interval=interval)
+        machine = wait_for_task(self.client, machine, doing, wanted, timeout=timeout, interval=interval, look=look)
         self.inventory.remember(machine)
         return machine
 
@@ -298,12 +283,3 @@ def reported_as_not_ready():
     except ApiError as error:
         LOG.warning("%s", error)
         raise exception.VirtDriverNotReady() from error
-
-
-def _arch(machine):
-    """Return a machine's architecture as nova calls it; one that nova does not know is as good as none."""
-    try:
-        return fields.Architecture.canonicalize(machine.cpu_arch)
-    except exception.InvalidArchitectureName as error:
-        LOG.warning("machine %s: %s", machine.name, error)
-        return None

@@ -22,6 +22,8 @@ class Machine:
     power: str = "unknown"
     maintenance: bool = False
     resource_class: str | None = None
+    room: str = ""
+    rack: str = ""
     server_id: str | None = None
     cpu_arch: str | None = None
     macs: tuple[str, ...] = ()
@@ -42,6 +44,8 @@ class Machine:
             power=document.get("power") or "unknown",
             maintenance=bool(document.get("maintenance")),
             resource_class=document.get("resource_class"),
+            room=document.get("room") or "",
+            rack=document.get("rack") or "",
             server_id=(document.get("holder") or {}).get("server_id"),
             cpu_arch=(document.get("properties") or {}).get("cpu_arch"),
             macs=tuple(interface["mac"].lower() for interface in interfaces),

@@ -13,10 +13,10 @@ from arbaro_nova.machines import peers, takeover
 from arbaro_nova.machines.client import MachinesClient
 from arbaro_nova.machines.inventory import Inventory
 from arbaro_nova.machines.machine import Machine
+from arbaro_nova.machines.resources import HYPERVISOR_TYPE
 from arbaro_nova.machines.ring import Ring
 
 LOG = logging.getLogger(__name__)
-HYPERVISOR_TYPE = "arbaro-machines"
 
 
 class View:
