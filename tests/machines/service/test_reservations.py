@@ -130,3 +130,18 @@ def test_many_who_want_spread_machines_at_once_all_get_them(service, stock) -> N
     given = [one["id"] for answer in answers for one in answer["machines"]]
     assert len(given) == len(set(given)) == 30
     assert all(set(racks_of(answer).values()) == {1} for answer in answers)
+
+
+@BOTH
+def test_one_group_asked_for_by_many_at_once_is_still_spread(service, stock) -> None:
+    """Each counts what the group has before it takes: no rack is taken by two who counted in the same moment."""
+    stock({"a01": 20, "a02": 20, "a03": 20})
+    groups = [f"web{number}" for number in range(4)]
+    with client_of(service) as http, ThreadPoolExecutor(24) as pool:
+        alice = Person(http, "alice")
+        wishes = [{"resource_class": CLASS, "spread": "rack", "group": group} for group in groups * 6]
+        answers = list(pool.map(lambda wish: alice.call("POST", "/v1/reservations", wish), wishes))
+    assert Counter(answer.status_code for answer in answers) == {201: 12, 409: 12}
+    for group in groups:
+        held = alice.call("GET", f"/v1/machines?group={group}", status=200)
+        assert racks_of(held) == {"a01": 1, "a02": 1, "a03": 1}

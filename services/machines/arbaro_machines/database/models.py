@@ -141,6 +141,21 @@ class Reservation(Base):
     created_at: Mapped[datetime.datetime] = mapped_column(default=now)
 
 
+#: So many rows of SpreadLock there are, always.
+SPREAD_LOCKS = 64
+
+
+class SpreadLock(Base):
+    """What is locked while a group is spread; many groups share a row, which only costs them a moment's wait.
+
+    A row of each group's own would have to be inserted, and two who insert the same at once deadlock in MariaDB.
+    """
+
+    __tablename__ = "spread_locks"
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+
+
 class Event(Base):
     """What happened to a machine, and who did it. It outlives the machine, so there is no foreign key."""
 
