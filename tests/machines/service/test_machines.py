@@ -3,8 +3,9 @@
 
 import json
 
+import pytest
 from arbaro_machines.database.models import Machine
-from sqlalchemy import select
+from sqlalchemy import select, text
 
 from ..parts import enrolment
 from .conftest import BOTH
@@ -138,6 +139,27 @@ def test_events_tell_what_and_who(people, to_state) -> None:
     assert found[2]["text"] == "into maintenance: fan"
     assert {event["by"]["user"] for event in found} == {"olga"}
     assert found[3]["request_id"] == made.headers["X-Openstack-Request-Id"]
+
+
+@BOTH
+def test_any_character_is_kept(people) -> None:
+    made = people["operator"].call("POST", "/v1/machines", enrolment("a1"), status=201)
+    people["operator"].call("PUT", "/v1/machines/a1/maintenance", {"reason": "fan 🔥 𝄞"}, status=200)
+    secret = {"bmc": {"username": "🔑", "password": "🔒"}}
+    people["operator"].call("PATCH", "/v1/machines/a1", secret, status=200, If_Match="*")
+    seen = people["operator"].call("GET", "/v1/machines/a1", status=200)
+    assert (seen["maintenance"]["reason"], seen["bmc"]["username"]) == ("fan 🔥 𝄞", "🔑")
+    told = people["operator"].call("GET", f"/v1/events?machine_id={made['id']}&type=maintenance", status=200)["events"]
+    assert told[0]["text"] == "into maintenance: fan 🔥 𝄞"
+
+
+@pytest.mark.parametrize("database", ["mariadb"], indirect=True)
+def test_what_the_database_cannot_hold_is_refused_in_our_form(people, service) -> None:
+    people["operator"].call("POST", "/v1/machines", enrolment("a1"), status=201)
+    with service.store.writing() as session:
+        session.execute(text("ALTER TABLE events MODIFY text TEXT CHARACTER SET utf8mb3 NOT NULL"))
+    refused = people["operator"].call("PUT", "/v1/machines/a1/maintenance", {"reason": "fan 🔥"}, status=422)["error"]
+    assert (refused["code"], refused["request_id"][:4]) == ("bad-request", "req-")
 
 
 def test_console_is_told_to_the_holder_and_noted(people, to_state) -> None:

@@ -10,9 +10,11 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from arbaro_machines.api.app import create_app
 from arbaro_machines.api.context import Service
-from arbaro_machines.database.models import Base
+from arbaro_machines.database.models import SPREAD_LOCKS, Base, Interface, Machine, SpreadLock
+from arbaro_machines.database.store import Store, migrate
 from hypothesis import HealthCheck, settings
 from schemathesis.specs.openapi.checks import negative_data_rejection, positive_data_acceptance
+from sqlalchemy import text
 
 from ..parts import Person, client_of, enrolment, make_service
 from .conftest import BOTH
@@ -26,6 +28,23 @@ def some_service() -> Service:
             Person(http, "operator").call("POST", "/v1/machines", enrolment(name), status=201)
     return made
 
+
+ENROLLED = {
+    "name": "m1",
+    "resource_class": "CUSTOM_A",
+    "model": "R640",
+    "room": "a",
+    "rack": "a01",
+    "properties": {},
+    "boot_method": "http",
+    "firmware": "uefi",
+    "bmc_address": "https://10.0.0.7",
+    "bmc_system": "/redfish/v1/Systems/1",
+}
+NARROW = """
+    SELECT CONCAT(table_name, '.', column_name) FROM information_schema.columns
+    WHERE table_schema = DATABASE() AND character_set_name <> 'utf8mb4' AND table_name <> 'alembic_version'
+"""
 
 schema = schemathesis.openapi.from_asgi("/v1/openapi.json", create_app(some_service()))
 
@@ -49,3 +68,23 @@ def test_migrations_lead_to_the_models(service: Service) -> None:
     with service.store.engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, Base.metadata) == []
+    with service.store.reading() as session:
+        assert session.query(SpreadLock).count() == SPREAD_LOCKS
+
+
+@pytest.mark.parametrize("database", ["mariadb"], indirect=True)
+def test_a_database_made_before_emoji_is_converted_with_what_is_in_it(database: str) -> None:
+    migrate(database, "0002")
+    store = Store(database)
+    with store.writing() as session:
+        machine = Machine(id="m1", **ENROLLED, interfaces=[Interface(mac="52:54:00:00:00:01")])
+        session.add(machine)
+    migrate(database)
+    with store.reading() as session:
+        assert session.scalars(text(NARROW)).all() == []
+        assert session.get_one(Machine, "m1").interfaces[0].mac == "52:54:00:00:00:01"
+    with store.writing() as session:
+        session.delete(session.get_one(Machine, "m1"))  # its interfaces with it: the foreign key is there still
+    with store.reading() as session:
+        assert session.query(Interface).count() == 0
+    store.engine.dispose()

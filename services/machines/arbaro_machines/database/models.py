@@ -32,6 +32,8 @@ class UtcTime(TypeDecorator[datetime.datetime]):
         return value and value.replace(tzinfo=datetime.UTC)
 
 
+#: What a person wrote may have any character in it, whatever the database was made for.
+CHARSET = {"mysql_charset": "utf8mb4", "mariadb_charset": "utf8mb4"}
 #: MariaDB's TEXT ends at 64 KiB; a sealed config drive may have 2 MiB.
 LongText = Text().with_variant(mysql.LONGTEXT(), "mysql", "mariadb")
 
@@ -39,6 +41,7 @@ LongText = Text().with_variant(mysql.LONGTEXT(), "mysql", "mariadb")
 class Base(DeclarativeBase):
     """What all tables share."""
 
+    __table_args__: Any = CHARSET
     type_annotation_map = {datetime.datetime: UtcTime, dict[str, Any]: JSON}  # noqa: RUF012 # SQLAlchemy reads it so
 
 
@@ -50,6 +53,7 @@ class Machine(Base):
         Index("machines_stock", "resource_class", "room", "rack", "model", "state"),
         Index("machines_place", "room", "rack"),
         Index("machines_free", "state", "resource_class", "id"),
+        CHARSET,
     )
 
     id: Mapped[str] = mapped_column(String(36), primary_key=True)
