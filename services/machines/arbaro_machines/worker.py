@@ -193,8 +193,9 @@ class Worker:
         values.setdefault("trouble_since", None)
 
         def do(session: Any) -> None:
-            # A word that came meanwhile has set the alarm clock, and must not be slept through.
-            heard = session.scalar(select(Task.word).where(Task.id == task.id))
+            # A word that came meanwhile has set the alarm clock, and must not be slept through: one that comes from
+            # here on waits for us, and sets it anew.
+            heard = session.scalar(select(Task.word).where(Task.id == task.id).with_for_update())
             tasks.let_go(session, task, self._name, 0 if heard != task.word else wait, **values)
 
         self._store.write(do)
