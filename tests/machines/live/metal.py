@@ -15,14 +15,18 @@ from ..site import ROOT, Site, wait_for
 
 ADDRESS = "10.77.0.1"
 DISK_GB = 4
+FIRMWARE = {
+    "UEFI": {"x86_64": "/usr/share/OVMF/OVMF_CODE_4M.fd"},
+    "Legacy": {"x86_64": "/usr/share/seabios/bios-256k.bin"},
+}
 
 DOMAIN = """
 <domain type='{kind}'><name>{name}</name><uuid>{uuid}</uuid><memory unit='MiB'>1024</memory><vcpu>2</vcpu>
-<os><type arch='x86_64' machine='pc'>hvm</type></os>
+<os><type arch='x86_64' machine='pc'>hvm</type><loader type='rom'>/usr/share/seabios/bios-256k.bin</loader></os>
 <features><acpi/></features><on_poweroff>destroy</on_poweroff><on_reboot>restart</on_reboot><on_crash>destroy</on_crash>
 <devices>
   <disk type='file' device='disk'>
-    <driver name='qemu' type='qcow2' cache='unsafe' discard='unmap' detect_zeroes='unmap'/>
+    <driver name='qemu' type='raw' cache='unsafe' discard='unmap' detect_zeroes='unmap'/>
     <source file='{disk}'/><target dev='vda' bus='virtio'/><boot order='2'/>
   </disk>
   <interface type='bridge'><source bridge='pmbr0'/><mac address='{mac}'/><model type='virtio'/><boot order='1'/></interface>
@@ -110,7 +114,8 @@ class Metal(Site):
 
     def _define(self, number: int) -> None:
         disk, console = self.disk(number), self.directory / f"m{number}.console"
-        run("qemu-img", "create", "-q", "-f", "qcow2", disk, f"{DISK_GB}G")
+        with disk.open("wb") as empty:
+            empty.truncate(DISK_GB * 2**30)
         flags = Path("/proc/cpuinfo").read_text()
         kind = "kvm" if " vmx" in flags or " svm" in flags else "qemu"
         definition = self.directory / f"m{number}.xml"
@@ -126,7 +131,7 @@ class Metal(Site):
         return f"52:54:00:00:00:{number:02x}"
 
     def disk(self, number: int) -> Path:
-        return self.directory / f"m{number}.qcow2"
+        return self.directory / f"m{number}.raw"
 
     def console(self, number: int) -> str:
         return (self.directory / f"m{number}.console").read_text(errors="replace")
@@ -135,7 +140,8 @@ class Metal(Site):
         (self.directory / "emulator.conf").write_text(
             f"SUSHY_EMULATOR_LIBVIRT_URI = 'qemu:///system'\nSUSHY_EMULATOR_STATE_DIR = '{self.directory}'\n"
             f"SUSHY_EMULATOR_STORAGE_POOL = 'default'\nSUSHY_EMULATOR_AUTH_FILE = '{self.directory}/htpasswd'\n"
-            "SUSHY_EMULATOR_BOOT_LOADER_MAP = {'UEFI': {'x86_64': '/usr/share/OVMF/OVMF_CODE_4M.fd'}, 'Legacy': {'x86_64': None}}\n"
+            f"SUSHY_EMULATOR_BOOT_LOADER_MAP = {FIRMWARE}\n"
+            "SUSHY_EMULATOR_SECURE_BOOT_DISABLED_NVRAM = '/usr/share/OVMF/OVMF_VARS_4M.fd'\n"
         )
         # Debian has the binding for libvirt; the virtualenv borrows just that.
         binding = self.directory / "binding"

@@ -75,6 +75,12 @@ class Boot(Strict):
     method: Literal["virtual-media", "network", "http"] = "virtual-media"
     firmware: Literal["bios", "uefi"] = "uefi"
 
+    @model_validator(mode="after")
+    def _bios_knows_no_http(self) -> "Boot":
+        if self.method == "http" and self.firmware == "bios":
+            raise ValueError("method http is UEFI's")
+        return self
+
 
 class Bmc(Strict):
     """Where and how to reach the machine's management controller."""
