@@ -13,7 +13,7 @@ from sqlalchemy.exc import InterfaceError, OperationalError
 
 from arbaro_machines import events, tasks
 from arbaro_machines.connections import Connections
-from arbaro_machines.database.models import Machine, Task, now
+from arbaro_machines.database.models import Machine, Task, moment, now
 from arbaro_machines.database.store import Store
 from arbaro_machines.faults import BmcTrouble, Fault
 from arbaro_machines.images import ImageCache
@@ -135,7 +135,7 @@ class Worker:
 
     def _begin(self, task: Task, step: Step) -> None:
         limit = step.limit(self._settings.times)
-        deadline = (now() + datetime.timedelta(seconds=limit)).isoformat().replace("+00:00", "Z")
+        deadline = moment(now() + datetime.timedelta(seconds=limit))
         fresh = {name: value for name, value in task.notes.items() if name not in ("asked", "doubt", "seen_off")}
         values = {
             "step": step.name,

@@ -48,7 +48,9 @@ def test_from_bios_to_uefi_though_bios_offers_no_http(site: Site, number: int, i
     assert site.hardware.booted[name] == ("Cd", "UEFI")
 
 
-def test_script_is_for_a_machine_whose_task_waits_for_it_and_then_silence_is_a_fault(site: Site, number: int, image) -> None:
+def test_script_is_for_a_machine_whose_task_waits_for_it_and_then_silence_is_a_fault(
+    site: Site, number: int, image
+) -> None:
     name = site.held(number, boot={"method": "network", "firmware": "uefi"})
     site.hardware.behave[name] = None
     assert "exit" in _ask(site, number), "nothing waits for it: go on with the disk"

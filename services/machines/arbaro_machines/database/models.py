@@ -17,6 +17,11 @@ def now() -> datetime.datetime:
     return datetime.datetime.now(datetime.UTC)
 
 
+def moment(value: datetime.datetime | None) -> str | None:
+    """A time as the API writes it."""
+    return value and value.isoformat().replace("+00:00", "Z")
+
+
 class UtcTime(TypeDecorator[datetime.datetime]):
     """A moment: aware in Python, UTC without zone in the database (neither SQLite nor MariaDB keep zones)."""
 
