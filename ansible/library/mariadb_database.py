@@ -22,10 +22,10 @@ def quoted(value: str) -> str:
     return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
-def missing(databases: list[str], user: str, password: str) -> list[str]:
+def missing(databases: list[str], character_set: str, user: str, password: str) -> list[str]:
     """Say in SQL what there is to do."""
     found = ask("SELECT schema_name FROM information_schema.schemata").split()
-    statements = [f"CREATE DATABASE `{name}` CHARACTER SET utf8mb3" for name in databases if name not in found]
+    statements = [f"CREATE DATABASE `{name}` CHARACTER SET {character_set}" for name in databases if name not in found]
     account = f"{quoted(user)}@'127.0.0.1'"
     has_password = ask(
         "SELECT 1 FROM mysql.global_priv WHERE Host='127.0.0.1' AND User="
@@ -49,13 +49,16 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "databases": {"type": "list", "elements": "str", "required": True},
+            # utf8mb3 is what OpenStack's schemas are made for.
+            "character_set": {"choices": ["utf8mb3", "utf8mb4"], "default": "utf8mb3"},
             "user": {"type": "str", "required": True},
             "password": {"type": "str", "required": True, "no_log": True},
         },
         supports_check_mode=True,
     )
     try:
-        statements = missing(module.params["databases"], module.params["user"], module.params["password"])
+        asked = [module.params[name] for name in ("databases", "character_set", "user", "password")]
+        statements = missing(*asked)
         if statements and not module.check_mode:
             ask(";\n".join(statements) + ";\n")
     except subprocess.CalledProcessError as error:

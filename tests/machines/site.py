@@ -63,6 +63,7 @@ class Site:
         self._bmc_port, self._api_port = free_port(), free_port()
         self.bmc = self.hardware.bmc = f"http://127.0.0.1:{self._bmc_port}"
         self.api = f"http://127.0.0.1:{self._api_port}"
+        self.hardware.api = self.api
         self._times = TIMES | times
         self.database = f"sqlite:///{directory}/machines.sqlite"
         self._write_files(machines)
@@ -159,9 +160,9 @@ class Site:
         self.wait(name, "available", seconds=seconds)
         return name
 
-    def held(self, number: int) -> str:
+    def held(self, number: int, **more: Any) -> str:
         """Have a machine in the stock without the way there, and reserved by alice."""
-        name = self.enrol(number)
+        name = self.enrol(number, **more)
         with self.store.writing() as session:
             in_stock = {"state": "available", "written": False, "properties": {"disk_gb": 8}}
             session.execute(update(Machine).where(Machine.name == name).values(**in_stock))

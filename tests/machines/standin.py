@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Stands in for hardware that boots the ramdisk: when the emulator switches a machine on with a CD in its drive, it reads
-the CD that the BMC fetched, and talks to the API as the ramdisk does.
+the CD that the BMC fetched (from the network: it asks for iPXE's script), and talks to the API as the ramdisk does.
 
 What the real ramdisk does on a real (emulated) disk is tried with QEMU (tests/machines/live).
 """
@@ -23,11 +23,11 @@ AUTH = ("admin", "calvin-1")
 class Ramdisk:
     """One boot of the ramdisk."""
 
-    def __init__(self, system: dict[str, Any], bmc: str, iso: bytes) -> None:
+    def __init__(self, system: dict[str, Any], bmc: str, medium: bytes) -> None:
         self.name = system["name"]
         self._system = f"{bmc}/redfish/v1/Systems/{system['uuid']}"
-        found = re.search(rb"arbaro\.url=(\S+) arbaro\.token=(\S+)", iso)
-        assert found, "no address and token on this CD"
+        found = re.search(rb"arbaro\.url=(\S+) arbaro\.token=(\S+)", medium)
+        assert found, f"no address and token in {medium[:100]!r}"
         self.url, token = found[1].decode(), found[2].decode()
         self._headers = {"X-Machine-Token": token}
 
@@ -41,6 +41,12 @@ class Ramdisk:
     def say(self, **words: Any) -> None:
         body = "".join(f"{name}={value}\n" for name, value in words.items())
         self._insist("POST", f"{self.url}/word", data=body)
+
+    def step(self) -> str:
+        """How far its task is, as an operator sees it."""
+        url = self.url.replace("/v1/agent", f"/v1/machines/{self.name}")
+        task = requests.get(url, headers={"X-Auth-Token": "operator"}, timeout=10).json()["task"]
+        return task["step"] if task else ""
 
     def _insist(self, method: str, url: str, **more: Any) -> requests.Response:
         """Until the service answers, as the real one does; a minute, for a busy machine starts an API slowly."""
@@ -91,6 +97,9 @@ class Hardware:
         self.behave: dict[str, Behaviour | None] = {}
         self.disks: dict[str, Any] = {}
         self.boots: dict[str, int] = {}
+        #: How each booted the ramdisk last: from what, and in which mode.
+        self.booted: dict[str, tuple[str, str]] = {}
+        self.api = ""
         self._power: dict[str, str] = {}
         self.bmc = ""
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
@@ -104,14 +113,26 @@ class Hardware:
     def changed(self, system: dict[str, Any]) -> None:
         name, power = system["name"], system["power_state"]
         before, self._power[name] = self._power.get(name, "Off"), power
-        image = (system.get("boot_image") or {}).get("Cd")
-        if (before, power) != ("Off", "On") or system.get("boot_device") != "Cd" or not image or not image[0]:
+        if (before, power) != ("Off", "On") or not (medium := self._medium(system)):
             return
         self.boots[name] = self.boots.get(name, 0) + 1
+        self.booted[name] = system["boot_device"], system.get("boot_mode", "UEFI")
         behaviour = self.behave.get(name, obey)
         if behaviour is not None:
-            ramdisk = Ramdisk(system, self.bmc, Path(image[0]).read_bytes())
+            ramdisk = Ramdisk(system, self.bmc, medium)
             threading.Thread(target=self._boot, args=(behaviour, ramdisk), daemon=True).start()
+
+    def _medium(self, system: dict[str, Any]) -> bytes | None:
+        """What the firmware finds where it is told to boot from; None is the disk."""
+        match system.get("boot_device"):
+            case "Cd":
+                image = (system.get("boot_image") or {}).get("Cd")
+                return Path(image[0]).read_bytes() if image and image[0] else None
+            case "Pxe":
+                query = {"mac": system["nics"][0]["mac"].upper()}
+                script = requests.get(f"{self.api}/v1/agent/boot.ipxe", query, timeout=10).content
+                return script if b"kernel" in script else None
+        return None
 
     def _boot(self, behaviour: Behaviour, ramdisk: Ramdisk) -> None:
         try:

@@ -8,7 +8,7 @@ with the marker overwritten, so nothing is built or kept for it.
 from collections.abc import Iterator
 from pathlib import Path
 
-#: What the recipe puts on the command line (images/agents/deploy/marker): it begins so, and `=` follow up to LENGTH.
+#: What the recipe puts on the command line (images/agents/deploy/iso): it begins so, and `=` follow up to LENGTH.
 MARKER = b"arbaro.personal="
 LENGTH = 300
 

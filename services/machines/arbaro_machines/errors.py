@@ -20,6 +20,7 @@ STATUS: Final = {
     "stale-revision": 412,
     "no-revision": 428,
     "no-identity": 503,
+    "no-glance": 503,
     "no-database": 503,
 }
 

@@ -28,7 +28,7 @@ class Glance:
                 "bad-request", f"image.id: you can see no image {image_id}.", "openstack image list"
             ) from error
         except problems.ClientException as error:
-            raise Refusal("no-identity", f"Glance does not answer: {error}", "Try again soon.") from error
+            raise Refusal("no-glance", f"Glance does not tell about the image: {error}", "Try again soon.") from error
         if image["status"] != "active" or image.get("disk_format") not in FORMATS:
             raise Refusal(
                 "bad-request",

@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 
 from arbaro_machines import events, states, tasks
 from arbaro_machines.caller import Caller
-from arbaro_machines.database.models import Machine, now
+from arbaro_machines.database.models import Machine, moment, now
 from arbaro_machines.errors import Refusal
 
 
@@ -79,8 +79,8 @@ def set_maintenance(session: Session, machine: Machine, reason: str | None, call
     if reason is None and not machine.maintenance:
         return
     machine.maintenance = reason is not None
-    since = now().isoformat().replace("+00:00", "Z")
-    machine.maintenance_note = {"reason": reason, "by": caller.user, "since": since} if reason is not None else None
+    note = {"reason": reason, "by": caller.user, "since": moment(now())}
+    machine.maintenance_note = note if reason is not None else None
     machine.updated_at = now()
     text = f"into maintenance: {reason}" if reason is not None else "out of maintenance"
     events.record(session, machine, "maintenance", text, by=caller.by, request_id=caller.request_id)

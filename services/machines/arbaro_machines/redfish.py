@@ -23,6 +23,7 @@ SOURCES = {
     "http": sushy.BootSource.UEFI_HTTP,
     "disk": sushy.BootSource.HDD,
 }
+MODES = {"bios": sushy.BootSourceOverrideMode.LEGACY, "uefi": sushy.BootSourceOverrideMode.UEFI}
 #: Redfish tells the family (Processor schema, ProcessorArchitecture), OpenStack has the kernel's names.
 ARCHITECTURES = {
     sushy.ProcessorArchitecture.X86: "x86_64",
@@ -46,8 +47,22 @@ def _told_as_faults(address: str) -> Iterator[None]:
         raise BmcTrouble("bmc-refused", f"{address}: {error}") from error
 
 
+@contextlib.contextmanager
+def _refused_as_medium(address: str, url: str) -> Iterator[None]:
+    """Tell a refusal in which this URL has a part, without the token in it: BMCs repeat what they were sent."""
+    try:
+        yield
+    except problems.AccessError:
+        raise
+    except problems.HTTPError as error:
+        if not url:
+            raise
+        told = f"{address} does not take {url}: {error}".replace(url.split("/")[-2], "…")
+        raise BmcTrouble("media-refused", told) from None
+
+
 class Bmc:
-    """One machine's BMC. Each call looks afresh; none repeats what is already so."""
+    """One machine's BMC. Each call looks afresh, and does as asked even where that is so already (but for `insert`)."""
 
     def __init__(self, address: str, system: str, username: str, password: str, *, verify_tls: bool) -> None:
         self._address = address
@@ -90,16 +105,24 @@ class Bmc:
         with _told_as_faults(self._address):
             self._system().reset_system(RESETS[target])
 
-    def boot_from(self, source: str, url: str | None = None) -> None:
-        """Choose what the next start boots from: cd, network, http (from the URL) or disk.
+    def boot_from(self, source: str, firmware: str, url: str = "") -> None:
+        """Choose what the next start boots from: cd, network, http (from the URL) or disk; and as bios or uefi.
 
         Disk for good; the others once, so that a machine that we lose sight of does not boot the ramdisk for ever.
         """
+        target, mode = SOURCES[source], MODES[firmware]
         once = sushy.BootSourceOverrideEnabled.ONCE
         enabled = sushy.BootSourceOverrideEnabled.CONTINUOUS if source == "disk" else once
         more = {"http_boot_uri": url} if source == "http" else {}
-        with _told_as_faults(self._address):
-            self._system().set_system_boot_options(SOURCES[source], enabled=enabled, **more)
+        with _told_as_faults(self._address), _refused_as_medium(self._address, url):
+            system = self._system()
+            # Some BMCs tell no mode, and many cannot change it: it is only sent where another one is told.
+            change = {} if getattr(system.boot, "mode", None) in (None, mode) else {"mode": mode}
+            if change and target not in system.get_allowed_system_boot_source_values():
+                # What may be booted from may depend on the mode.
+                system.set_system_boot_options(mode=mode)
+                system, change = self._system(), {}
+            system.set_system_boot_options(target, enabled=enabled, **change, **more)
 
     def insert(self, url: str) -> None:
         """Put a CD into the virtual drive."""
@@ -109,10 +132,8 @@ class Bmc:
                 return
             if drive.inserted:
                 drive.eject_media()
-            try:
+            with _refused_as_medium(self._address, url):
                 drive.insert_media(url, inserted=True, write_protected=True)
-            except problems.HTTPError as error:
-                raise _media_refused(self._address, url, error) from error
 
     def eject(self) -> None:
         """Empty the virtual drive, if the machine has one."""
@@ -160,9 +181,3 @@ def _told(ask: Any) -> Any:
         return ask()
     except (problems.MissingAttributeError, problems.HTTPError, AttributeError, LookupError, TypeError, ValueError):
         return None
-
-
-def _media_refused(address: str, url: str, error: Exception) -> BmcTrouble:
-    # BMCs repeat the address in what they say, and there is a token in it.
-    token = url.split("/")[-2]
-    return BmcTrouble("media-refused", f"{address} does not take the CD {url}: {error}".replace(token, "…"))

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Giving machines out: some of a kind, all or none, spread over failure domains, and no machine twice."""
 
+import hashlib
 import random
 import uuid
 from collections import Counter
@@ -13,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from arbaro_machines import moves, states
 from arbaro_machines.caller import Caller
-from arbaro_machines.database.models import Machine, Reservation
+from arbaro_machines.database.models import SPREAD_LOCKS, Machine, Reservation, SpreadLock
 from arbaro_machines.errors import Refusal
 
 #: How often to look for others where somebody was quicker, and how many more than wanted to look at.
@@ -48,6 +49,8 @@ def reserve(session: Session, wish: Wish, caller: Caller) -> tuple[str, Sequence
         return reservation_id, _earlier(session, wish, reservation_id)
     session.add(Reservation(id=reservation_id))
     session.flush()  # who sends the same at once fails here, and finds ours when it tries again
+    if wish.spread and wish.group:
+        _lock_group(session, wish.project_id, wish.group)
     found: list[Machine] = []
     for _ in range(ROUNDS):
         places = _places(session, wish, found)
@@ -59,6 +62,13 @@ def reserve(session: Session, wish: Wish, caller: Caller) -> tuple[str, Sequence
     if len(found) < wish.count:
         raise _too_few(session, wish, len(found))
     return reservation_id, found
+
+
+def _lock_group(session: Session, project_id: str, group: str) -> None:
+    # Where a group's machines stand is counted and then added to: two who did so at once would both take the same rack.
+    digest = hashlib.sha256(f"{project_id}/{group}".encode()).digest()
+    row = select(SpreadLock.id).where(SpreadLock.id == digest[0] % SPREAD_LOCKS)
+    session.execute(row.with_for_update()).one()
 
 
 def _places(session: Session, wish: Wish, found: list[Machine]) -> Mapping[Place | None, int]:

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from arbaro_machines import events, states
 from arbaro_machines.caller import Caller
-from arbaro_machines.database.models import Machine, Task, now
+from arbaro_machines.database.models import Machine, Task, moment, now
 from arbaro_machines.faults import Fault
 
 
@@ -121,7 +121,7 @@ def _move_on(session: Session, machine: Machine, task: Task, fault: Fault | None
         "cause": fault.cause,
         "next_step": fault.next_step,
         "step": task.step,
-        "at": now().isoformat().replace("+00:00", "Z"),
+        "at": moment(now()),
     }
     if fault:
         events.record(

@@ -13,7 +13,7 @@ from sqlalchemy.exc import InterfaceError, OperationalError
 
 from arbaro_machines import events, tasks
 from arbaro_machines.connections import Connections
-from arbaro_machines.database.models import Machine, Task, now
+from arbaro_machines.database.models import Machine, Task, moment, now
 from arbaro_machines.database.store import Store
 from arbaro_machines.faults import BmcTrouble, Fault
 from arbaro_machines.images import ImageCache
@@ -135,7 +135,7 @@ class Worker:
 
     def _begin(self, task: Task, step: Step) -> None:
         limit = step.limit(self._settings.times)
-        deadline = (now() + datetime.timedelta(seconds=limit)).isoformat().replace("+00:00", "Z")
+        deadline = moment(now() + datetime.timedelta(seconds=limit))
         fresh = {name: value for name, value in task.notes.items() if name not in ("asked", "doubt", "seen_off")}
         values = {
             "step": step.name,
@@ -193,8 +193,9 @@ class Worker:
         values.setdefault("trouble_since", None)
 
         def do(session: Any) -> None:
-            # A word that came meanwhile has set the alarm clock, and must not be slept through.
-            heard = session.scalar(select(Task.word).where(Task.id == task.id))
+            # A word that came meanwhile has set the alarm clock, and must not be slept through: one that comes from
+            # here on waits for us, and sets it anew.
+            heard = session.scalar(select(Task.word).where(Task.id == task.id).with_for_update())
             tasks.let_go(session, task, self._name, 0 if heard != task.word else wait, **values)
 
         self._store.write(do)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from ..site import Site
+from ..site import Site, wait_for
 from ..standin import AUTH
 
 pytestmark = pytest.mark.emulator
@@ -64,3 +64,67 @@ def test_operators_day(site: Site, openstack, tmp_path: Path, numbers) -> None:
     assert "available → reserved" in texts
     gone = openstack("show", "no-such")
     assert (gone.returncode, "There is no machine 'no-such'" in gone.stderr) == (1, True)
+
+
+def test_one_machine_by_hand(site: Site, openstack, image, tmp_path: Path, number: int) -> None:
+    """create, set, maintenance, reserve, deploy, power, console, rescue, unrescue, release, delete: each seen to work."""
+    name, secret = f"h{number}", tmp_path / "bmc-password"
+    secret.write_text(AUTH[1])
+    where = ["--resource-class", "CUSTOM_PM_HAND", "--model", "R640", "--room", "icn1-a", "--rack", "a01"]
+    bmc = ["--bmc-address", site.bmc, "--bmc-system", f"/redfish/v1/Systems/{site.system(number)}"]
+    bmc += ["--bmc-username", AUTH[0], "--bmc-password-file", str(secret)]
+    refused = openstack("create", name, *where, *bmc, "--interface", "52:54")
+    assert (refused.returncode, "52:54 is no MAC address" in refused.stderr) == (1, True)
+    nic = f"52:54:00:00:01:{number:02x}"
+    made = openstack("create", name, *where, *bmc, "--interface", f"{nic},eth0", as_json=True)
+    assert made["interfaces"] == [{"mac": nic, "name": "eth0", "boot": True}]
+    done(openstack("set", name, "--rack", "a09", "--boot-method", "network", "--console-url", "tcp://10.0.0.1:7000"))
+    seen = openstack("show", name, as_json=True)
+    assert (seen["rack"], seen["boot"]) == ("a09", {"method": "network", "firmware": "uefi"})
+    done(openstack("set", name, "--boot-method", "virtual-media"))
+    done(openstack("maintenance", "set", name, "--reason", "fan 3"))
+    (listed,) = openstack("list", "--maintenance", "--resource-class", "CUSTOM_PM_HAND", as_json=True)
+    assert (listed["name"], listed["maintenance"]) == (name, "fan 3")
+    done(openstack("maintenance", "unset", name))
+    done(openstack("inspect", "--wait", name))
+    done(openstack("provide", "--wait", name))
+    openstack("reserve", "CUSTOM_PM_HAND", token="alice", as_json=True)
+    (tmp_path / "script").write_text("#!/bin/sh\necho from-the-cli\n")
+    (tmp_path / "key.pub").write_text("ssh-ed25519 AAAA alice\n")
+    what = ["--image", image["url"], "--image-format", "raw", "--checksum", image["checksum"]]
+    what += ["--user-data", str(tmp_path / "script"), "--public-key", str(tmp_path / "key.pub"), "--hostname", "web1"]
+    deployed = openstack("deploy", name, *what, "--wait", token="alice", as_json=True)
+    assert (deployed["state"], deployed["power"]) == ("active", "on")
+    disk = site.hardware.disks[f"m{number}"]
+    for words in (b"echo from-the-cli", b"ssh-ed25519 AAAA alice", b'"hostname": "web1"'):
+        assert words in disk["drive"]
+    done(openstack("power", "--wait", "off", name, token="alice"))
+    assert openstack("show", name, as_json=True)["power"] == "off"
+    assert openstack("console", "show", name, token="alice", as_json=True)["port"] == 7000
+    done(openstack("rescue", "--public-key", str(tmp_path / "key.pub"), "--wait", name, token="alice"))
+    assert disk["rescue"]["key0"] == "ssh-ed25519 AAAA alice"
+    done(openstack("unrescue", "--wait", name, token="alice"))
+    done(openstack("release", name, token="alice"))
+    wait_for("it to be clean", lambda: site.show(name)["state"] == "available")
+    done(openstack("delete", name))
+    assert "There is no machine" in openstack("show", name).stderr
+
+
+def done(process: Any) -> None:
+    assert process.returncode == 0, process.stderr
+
+
+def test_yaml_is_enrolled_all_or_none(openstack, tmp_path: Path) -> None:
+    bmc = {"address": "https://10.0.0.1", "system": "/redfish/v1/Systems/1", "password": "calvin-1"}
+    row = {"resource_class": "CUSTOM_PM_YAML", "model": "R640", "room": "icn1-a", "rack": "a01", "bmc": bmc}
+    file = tmp_path / "machines.yaml"
+    file.touch(0o600)
+    file.write_text(json.dumps([row | {"name": "y1"}, row | {"name": "y2"}, row | {"name": "y1"}]))
+    refused = openstack("enrol", str(file))
+    assert (refused.returncode, "name-taken" in refused.stderr) == (1, True)
+    file.write_text(json.dumps([row | {"name": "y1"}, row | {"name": "y2"}]))
+    openstack("enrol", str(file), "--dry-run", as_json=True)
+    assert openstack("list", "--resource-class", "CUSTOM_PM_YAML", as_json=True) == []
+    openstack("enrol", str(file), as_json=True)
+    listed = openstack("list", "--resource-class", "CUSTOM_PM_YAML", as_json=True)
+    assert [one["name"] for one in listed] == ["y1", "y2"]

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """kill -9 in each state: another process goes on, nothing is lost, nothing is done twice."""
 
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -66,12 +67,23 @@ def test_ramdisk_that_was_silent_because_the_api_was_down_is_heard(fragile: Site
 
 def test_two_workers_share_and_one_takes_over(fragile: Site, image: dict[str, Any]) -> None:
     """Two workers; one dies in the middle: all machines are deployed, each written once."""
+    go_on = threading.Event()
+
+    def held_up(ramdisk: Ramdisk, disks: dict[str, Any]) -> None:
+        ramdisk.say(phase="started")
+        # Not so long that the silence would be a fault.
+        while not go_on.wait(0.5):
+            ramdisk.say(phase="writing", done=0, total=100)
+        obey(ramdisk, disks)
+
     fragile.start("worker2")
     names = [fragile.held(number) for number in range(4)]
     for name in names:
+        fragile.hardware.behave[name] = held_up
         fragile.alice.call("POST", f"/v1/machines/{name}/deploy", {"image": image}, status=202)
-    wait_for("some to be written", lambda: any(step_of(fragile, name) == "write-image" for name in names) or True)
+    wait_for("all to be written", lambda: {step_of(fragile, name) for name in names} == {"write-image"}, 60)
     fragile.kill("worker1")
+    go_on.set()
     for name in names:
         fragile.wait(name, "active", seconds=60)
     assert [fragile.hardware.disks[name]["written"] for name in names] == [1, 1, 1, 1]

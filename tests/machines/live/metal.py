@@ -6,6 +6,7 @@ libvirt, if there is one, neither sees nor is seen.
 """
 
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -15,17 +16,26 @@ from ..site import ROOT, Site, wait_for
 
 ADDRESS = "10.77.0.1"
 DISK_GB = 4
+FIRMWARE = {
+    "UEFI": {"x86_64": "/usr/share/OVMF/OVMF_CODE_4M.fd"},
+    "Legacy": {"x86_64": "/usr/share/seabios/bios-256k.bin"},
+}
 
+#: OVMF would try PXE for two minutes before it tries HTTP.
 DOMAIN = """
 <domain type='{kind}'><name>{name}</name><uuid>{uuid}</uuid><memory unit='MiB'>1024</memory><vcpu>2</vcpu>
-<os><type arch='x86_64' machine='pc'>hvm</type></os>
+<os><type arch='x86_64' machine='pc'>hvm</type><loader type='rom'>/usr/share/seabios/bios-256k.bin</loader></os>
+<sysinfo type='fwcfg'>
+  <entry name='opt/org.tianocore/IPv4PXESupport'>no</entry><entry name='opt/org.tianocore/IPv6PXESupport'>no</entry>
+</sysinfo>
 <features><acpi/></features><on_poweroff>destroy</on_poweroff><on_reboot>restart</on_reboot><on_crash>destroy</on_crash>
 <devices>
   <disk type='file' device='disk'>
-    <driver name='qemu' type='qcow2' cache='unsafe' discard='unmap' detect_zeroes='unmap'/>
+    <driver name='qemu' type='raw' cache='unsafe' discard='unmap' detect_zeroes='unmap'/>
     <source file='{disk}'/><target dev='vda' bus='virtio'/><boot order='2'/>
   </disk>
-  <interface type='bridge'><source bridge='pmbr0'/><mac address='{mac}'/><model type='virtio'/><boot order='1'/></interface>
+  <interface type='bridge'><source bridge='pmbr0'/><mac address='{mac}'/><model type='virtio'/><rom enabled='no'/>
+    <boot order='1'/></interface>
   <serial type='file'><source path='{console}' append='on'/><target port='0'/></serial>
   <memballoon model='none'/><rng model='virtio'><backend model='random'>/dev/urandom</backend></rng>
 </devices></domain>
@@ -47,7 +57,8 @@ class Metal(Site):
         shutil.rmtree(directory / "ramdisk")
         shutil.copytree(ramdisk, directory / "ramdisk")
         settings = (directory / "machines.toml").read_text()
-        settings = settings.replace(f'public_url = "{self.api}"', f'public_url = "http://{ADDRESS}:{self._api_port}"')
+        self.public_url = f"http://{ADDRESS}:{self._api_port}"
+        settings = settings.replace(f'public_url = "{self.api}"', f'public_url = "{self.public_url}"')
         # The times of a real service, except for how often is looked.
         (directory / "machines.toml").write_text(
             settings[: settings.index("[times]")] + "[times]\npoll = 1\nlease = 10\n"
@@ -68,18 +79,30 @@ class Metal(Site):
         run("ip", "address", "add", f"{ADDRESS}/24", "dev", "pmbr0")
         run("ip", "link", "set", "pmbr0", "up")
         dhcp = "--dhcp-range=10.77.0.50,10.77.0.99,255.255.255.0,1h"
+        self._boot_address = self.directory / "boot-address"
+        self._boot_address.touch()
         self._daemon(
             "dnsmasq",
             "dnsmasq",
             "--keep-in-foreground",
+            "--user=root",  # who may still read the address below when it is told to
             "--conf-file=/dev/null",
             "--port=0",
             "--interface=pmbr0",
             "--bind-interfaces",
             "--no-ping",
             dhcp,
+            # UEFI that boots by HTTP says so, and wants to hear the same.
+            "--dhcp-vendorclass=set:http,HTTPClient",
+            "--dhcp-option-force=tag:http,60,HTTPClient",
+            f"--dhcp-optsfile={self._boot_address}",
             f"--dhcp-leasefile={self.directory}/leases",
         )
+
+    def name_boot_address(self, url: str) -> None:
+        """Have the DHCP server tell UEFI what to boot by HTTP."""
+        self._boot_address.write_text(f"tag:http,67,{url}\n")
+        self._daemons[0].send_signal(signal.SIGHUP)
 
     def _start_libvirt(self) -> None:
         for place in ("/etc/libvirt", "/run/libvirt", "/var/lib/libvirt", "/var/log/libvirt", "/var/cache/libvirt"):
@@ -110,7 +133,8 @@ class Metal(Site):
 
     def _define(self, number: int) -> None:
         disk, console = self.disk(number), self.directory / f"m{number}.console"
-        run("qemu-img", "create", "-q", "-f", "qcow2", disk, f"{DISK_GB}G")
+        with disk.open("wb") as empty:
+            empty.truncate(DISK_GB * 2**30)
         flags = Path("/proc/cpuinfo").read_text()
         kind = "kvm" if " vmx" in flags or " svm" in flags else "qemu"
         definition = self.directory / f"m{number}.xml"
@@ -126,7 +150,7 @@ class Metal(Site):
         return f"52:54:00:00:00:{number:02x}"
 
     def disk(self, number: int) -> Path:
-        return self.directory / f"m{number}.qcow2"
+        return self.directory / f"m{number}.raw"
 
     def console(self, number: int) -> str:
         return (self.directory / f"m{number}.console").read_text(errors="replace")
@@ -135,7 +159,8 @@ class Metal(Site):
         (self.directory / "emulator.conf").write_text(
             f"SUSHY_EMULATOR_LIBVIRT_URI = 'qemu:///system'\nSUSHY_EMULATOR_STATE_DIR = '{self.directory}'\n"
             f"SUSHY_EMULATOR_STORAGE_POOL = 'default'\nSUSHY_EMULATOR_AUTH_FILE = '{self.directory}/htpasswd'\n"
-            "SUSHY_EMULATOR_BOOT_LOADER_MAP = {'UEFI': {'x86_64': '/usr/share/OVMF/OVMF_CODE_4M.fd'}, 'Legacy': {'x86_64': None}}\n"
+            f"SUSHY_EMULATOR_BOOT_LOADER_MAP = {FIRMWARE}\n"
+            "SUSHY_EMULATOR_SECURE_BOOT_DISABLED_NVRAM = '/usr/share/OVMF/OVMF_VARS_4M.fd'\n"
         )
         # Debian has the binding for libvirt; the virtualenv borrows just that.
         binding = self.directory / "binding"

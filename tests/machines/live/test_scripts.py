@@ -45,8 +45,10 @@ class Chroot:
         for name, minor in (("zero", "5"), ("null", "3"), ("urandom", "9")):
             run("mknod", "-m", "666", self._root / "dev" / name, "c", "1", minor)
         self.disk.write_bytes(b"what somebody else left " * (DISK_BYTES // 24))
-        script = self._root / "etc/deploy/run"
-        script.write_text(script.read_text().replace("poweroff -f", "exit 0"))
+        for script, end in (("run", "poweroff -f"), ("api", "exec sleep 2147483647")):
+            file = self._root / "etc/deploy" / script
+            assert end in file.read_text()
+            file.write_text(file.read_text().replace(end, "exit 0"))
         run("mount", "-t", "proc", "proc", self._root / "proc")
 
     def boot(self) -> str:
@@ -120,3 +122,38 @@ def test_image_and_config_drive_are_written_then_all_is_wiped(site: Site, image,
     said = machine.boot()
     site.wait(name, "available")
     assert not any(machine.disk.read_bytes()), said
+
+
+def asked_for(site: Site, image: dict[str, Any]) -> str:
+    """A machine whose deployment waits for its ramdisk."""
+    name = site.held(0)
+    site.hardware.behave[name] = None
+    site.alice.call("POST", f"/v1/machines/{name}/deploy", {"image": image}, status=202)
+    wait_for("the ramdisk's turn", lambda: site.show(name)["task"]["step"] == "hear-first-word")
+    return name
+
+
+def test_image_that_is_changed_on_its_way_is_a_checksum_wrong(site: Site, image, tmp_path: Path) -> None:
+    asked, content = image
+    machine = Chroot(tmp_path, site)
+    name = asked_for(site, asked)
+    (cached,) = (site.directory / "images").glob("*.zst")
+    other = content[:-1] + b"!"
+    cached.write_bytes(subprocess.run(["zstd", "-c"], input=other, capture_output=True, check=True).stdout)
+    said = machine.boot()
+    fault = site.wait(name, "deploy-failed")["fault"]
+    assert (fault["code"], fault["step"]) == ("checksum-wrong", "write-image"), said
+    assert "the image came with sha256" in fault["cause"]
+
+
+def test_disk_that_takes_no_zeros_is_a_wipe_failed_and_out_of_use(site: Site, image, tmp_path: Path) -> None:
+    name = asked_for(site, image[0])
+    site.alice.call("POST", f"/v1/machines/{name}/release", status=202)
+    wait_for("the ramdisk's turn", lambda: (site.show(name)["task"] or {}).get("step") == "hear-first-word")
+    machine = Chroot(tmp_path, site)
+    machine.disk.unlink()
+    run("mknod", machine.disk, "c", "1", "7")  # /dev/full: each write fails
+    said = machine.boot()
+    failed = site.wait(name, "clean-failed")
+    assert (failed["fault"]["code"], failed["fault"]["step"]) == ("wipe-failed", "wipe"), said
+    assert "vda cannot be written" in failed["maintenance"]["reason"]

@@ -3,7 +3,9 @@
 
 import json
 import threading
+import time
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -96,9 +98,22 @@ def test_roles_make_circles(identity: KeystoneIdentity) -> None:
     assert circles(identity, "none") == (False, False, False)
 
 
-def test_unknown_and_expired_tokens_are_refused(identity: KeystoneIdentity) -> None:
+def test_unknown_tokens_are_refused(identity: KeystoneIdentity) -> None:
     with pytest.raises(Refusal) as refused:
         identity.caller("made-up", "GET", "/v1/machines")
+    assert refused.value.status == 401
+
+
+def test_a_token_that_expires_within_the_minute_is_believed_no_longer_than_that(identity: KeystoneIdentity) -> None:
+    ends = datetime.now(UTC) + timedelta(seconds=1)
+    TOKENS["brief"] = token("member", expires_at=ends.isoformat().replace("+00:00", "Z"))
+    assert identity.caller("brief", "GET", "/v1/machines").member
+    assert identity.caller("brief", "GET", "/v1/machines").member
+    assert SmallKeystone.asked == ["brief"]
+    time.sleep(1.1)
+    del TOKENS["brief"]  # keystone knows expired ones no longer
+    with pytest.raises(Refusal) as refused:
+        identity.caller("brief", "GET", "/v1/machines")
     assert refused.value.status == 401
 
 

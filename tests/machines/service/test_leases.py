@@ -16,6 +16,7 @@ from arbaro_machines.faults import Fault
 from arbaro_machines.images import ImageCache
 from arbaro_machines.settings import Times
 from arbaro_machines.worker import Worker
+from sqlalchemy import update
 from sqlalchemy.exc import OperationalError
 
 from ..parts import enrolment
@@ -87,6 +88,25 @@ def test_only_what_a_worker_has_in_hand_is_kept(service: Service, queue) -> None
     held, dropped = claim(service, "w", lease=-1)
     service.store.write(lambda session: tasks.keep(session, "w", 30, [held]))
     assert claim(service, "other") == [dropped]
+
+
+@BOTH
+def test_a_word_that_comes_while_the_task_is_let_go_is_not_slept_through(service: Service, queue) -> None:
+    queue(1)
+    (task_id,) = claim(service, "w")
+    with service.store.reading() as session:
+        task = session.get_one(Task, task_id)
+    settings = service.settings.model_copy(update={"worker_name": "w"})
+    worker = Worker(settings, service.store, service.seal, ImageCache(settings.image_cache, 1, None))
+    with ThreadPoolExecutor(1) as pool:
+        with service.store.writing() as session:
+            session.execute(update(Task).values(word={"phase": "done"}, wake_at=now()))
+            session.flush()
+            letting_go = pool.submit(worker._let_go, task, 3600)
+            time.sleep(0.5)  # it has come to where it has to wait for our commit
+        letting_go.result(20)
+    with service.store.reading() as session:
+        assert session.get_one(Task, task_id).wake_at <= now()
 
 
 def test_a_worker_outlives_a_database_that_is_gone_now_and_then(service: Service, queue, monkeypatch) -> None:

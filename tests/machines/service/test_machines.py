@@ -3,8 +3,10 @@
 
 import json
 
+import pytest
+from arbaro_machines import moves
 from arbaro_machines.database.models import Machine
-from sqlalchemy import select
+from sqlalchemy import select, text, update
 
 from ..parts import enrolment
 from .conftest import BOTH
@@ -69,22 +71,68 @@ def test_pages_meet_every_machine_once(people) -> None:
     assert seen == [row["name"] for row in rows]
 
 
-def test_filters(people, to_state) -> None:
-    people["operator"].call(
-        "POST", "/v1/machines", enrolment("a1", rack="a01", interfaces=[{"mac": "52:54:00:00:00:0a"}]), status=201
-    )
-    people["operator"].call("POST", "/v1/machines", enrolment("a2", rack="a02"), status=201)
-    to_state("a2", "active", project_id="p-web", server_id="s1")
+@pytest.fixture
+def two(people, to_state, service) -> None:
+    """a1 as enrolled, a2 different from it in everything."""
+    nic = {"mac": "52:54:00:00:00:0a"}
+    other = {"rack": "a02", "room": "icn1-b", "model": "R750", "resource_class": "CUSTOM_PM_BIG"}
+    people["operator"].call("POST", "/v1/machines", enrolment("a1", interfaces=[nic]), status=201)
+    people["operator"].call("POST", "/v1/machines", enrolment("a2", **other), status=201)
+    held = {"project_id": "p-web", "server_id": "s1", "reservation_id": "r1", "group": "web"}
+    to_state("a2", "deploy-failed", **held, fault_code="no-disk")
+    people["operator"].call("PUT", "/v1/machines/a2/maintenance", {"reason": "disk"}, status=200)
 
-    def names(query: str) -> list[str]:
-        return [one["name"] for one in people["operator"].call("GET", f"/v1/machines?{query}", status=200)["machines"]]
 
-    assert names("rack=a02") == ["a2"]
-    assert names("state=enrolled&state=available") == ["a1"]
-    assert names("mac=52:54:00:00:00:0A") == ["a1"]
-    assert names("server_id=s1") == ["a2"]
-    assert names("changed_since=2999-01-01T00:00:00Z") == []
-    assert names("changed_since=2001-01-01T00:00:00Z") == ["a1", "a2"]
+@BOTH
+def test_filters(people, two) -> None:
+    """Each query finds what it is meant for, and not the other."""
+
+    def names(query: str, person: str = "operator") -> list[str]:
+        return [one["name"] for one in people[person].call("GET", f"/v1/machines?{query}", status=200)["machines"]]
+
+    found = {
+        "rack=a02": ["a2"],
+        "room=icn1-b": ["a2"],
+        "model=R750": ["a2"],
+        "resource_class=CUSTOM_PM_BIG": ["a2"],
+        "project_id=p-web": ["a2"],
+        "server_id=s1": ["a2"],
+        "reservation_id=r1": ["a2"],
+        "group=web": ["a2"],
+        "maintenance=true": ["a2"],
+        "maintenance=false": ["a1"],
+        "fault=no-disk": ["a2"],
+        "state=enrolled&state=available": ["a1"],
+        "mac=52:54:00:00:00:0A": ["a1"],
+        "model=R750&room=icn1-a": [],
+        "room=\U0001f525": [],
+        "changed_since=2999-01-01T00:00:00Z": [],
+        "changed_since=2001-01-01T00:00:00Z": ["a1", "a2"],
+        "changed_since=2001-01-01T00:00:00": ["a1", "a2"],
+    }
+    assert {query: names(query) for query in found} == found
+    assert names("state=deploy-failed", "alice") == ["a2"]
+    assert names("project_id=p-web", "bob") == []
+
+
+@BOTH
+def test_filters_of_events(people, two) -> None:
+    body = people["operator"].call("GET", "/v1/machines/a2", status=200)
+    change = people["operator"].call("PATCH", "/v1/machines/a2", {"rack": "a03", "model": "R760"}, If_Match="*")
+    assert change.status_code == 200
+
+    def types(query: str) -> list[str]:
+        events = people["operator"].call("GET", f"/v1/events?machine_id={body['id']}&{query}", status=200)["events"]
+        return [event["type"] for event in events]
+
+    assert types("") == ["changed", "maintenance", "enrolled"]
+    assert types(f"request_id={change.headers['X-Openstack-Request-Id']}") == ["changed"]
+    assert types("user_id=u-op&type=enrolled") == ["enrolled"]
+    assert types("user_id=u-alice") == []
+    assert types("since=2999-01-01T00:00:00Z") == []
+    assert types("since=2001-01-01T00:00:00Z&limit=2") == ["changed", "maintenance"]
+    newest = people["operator"].call("GET", "/v1/events?limit=1", status=200)["events"][0]
+    assert newest["text"] == "changed: model, rack"
 
 
 def test_who_sees_and_does_what(people, to_state) -> None:
@@ -138,6 +186,48 @@ def test_events_tell_what_and_who(people, to_state) -> None:
     assert found[2]["text"] == "into maintenance: fan"
     assert {event["by"]["user"] for event in found} == {"olga"}
     assert found[3]["request_id"] == made.headers["X-Openstack-Request-Id"]
+
+
+def test_no_console(people, to_state) -> None:
+    people["operator"].call("POST", "/v1/machines", enrolment("a1"), status=201)
+    to_state("a1", "active", project_id="p-web")
+    assert people["alice"].call("GET", "/v1/machines/a1/console", status=409)["error"]["code"] == "no-console"
+
+
+def test_a_change_that_somebody_else_overtook_is_busy(people, monkeypatch) -> None:
+    people["operator"].call("POST", "/v1/machines", enrolment("a1"), status=201)
+    set_maintenance = moves.set_maintenance
+
+    def overtaken(session, machine, reason, caller) -> None:
+        set_maintenance(session, machine, reason, caller)
+        with session.no_autoflush:
+            other = update(Machine).values(revision=7).execution_options(synchronize_session=False)
+            session.execute(other)
+
+    monkeypatch.setattr(moves, "set_maintenance", overtaken)
+    error = people["operator"].call("PUT", "/v1/machines/a1/maintenance", {"reason": "x"}, status=409)["error"]
+    assert error["code"] == "busy"
+
+
+@BOTH
+def test_any_character_is_kept(people) -> None:
+    made = people["operator"].call("POST", "/v1/machines", enrolment("a1"), status=201)
+    people["operator"].call("PUT", "/v1/machines/a1/maintenance", {"reason": "fan 🔥 𝄞"}, status=200)
+    secret = {"bmc": {"username": "🔑", "password": "🔒"}}
+    people["operator"].call("PATCH", "/v1/machines/a1", secret, status=200, If_Match="*")
+    seen = people["operator"].call("GET", "/v1/machines/a1", status=200)
+    assert (seen["maintenance"]["reason"], seen["bmc"]["username"]) == ("fan 🔥 𝄞", "🔑")
+    told = people["operator"].call("GET", f"/v1/events?machine_id={made['id']}&type=maintenance", status=200)["events"]
+    assert told[0]["text"] == "into maintenance: fan 🔥 𝄞"
+
+
+@pytest.mark.parametrize("database", ["mariadb"], indirect=True)
+def test_what_the_database_cannot_hold_is_refused_in_our_form(people, service) -> None:
+    people["operator"].call("POST", "/v1/machines", enrolment("a1"), status=201)
+    with service.store.writing() as session:
+        session.execute(text("ALTER TABLE events MODIFY text TEXT CHARACTER SET utf8mb3 NOT NULL"))
+    refused = people["operator"].call("PUT", "/v1/machines/a1/maintenance", {"reason": "fan 🔥"}, status=422)["error"]
+    assert (refused["code"], refused["request_id"][:4]) == ("bad-request", "req-")
 
 
 def test_console_is_told_to_the_holder_and_noted(people, to_state) -> None:

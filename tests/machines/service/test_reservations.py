@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Reservations: all or none, spread, repeatable, and never the same machine for two."""
 
+import datetime
+import re
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from arbaro_machines.database.models import Machine
+from arbaro_machines.database.models import Machine, Task, now
 from sqlalchemy import update
 
 from ..parts import Person, client_of, enrolment
@@ -108,6 +110,7 @@ def test_one_reservation_id_sent_by_many_at_once_is_one_reservation(service, sto
     assert len({answer["machines"][0]["id"] for answer in answers}) == 1
 
 
+@BOTH
 def test_stock_and_metrics_agree(people, stock, to_state) -> None:
     stock({"a01": 2, "a02": 1})
     to_state("icn1-a-a01-0", "active", project_id="p-web")
@@ -117,6 +120,22 @@ def test_stock_and_metrics_agree(people, stock, to_state) -> None:
     figures = people["reader"].call("GET", "/metrics").text
     labels = 'model="R640",rack="a01",resource_class="CUSTOM_PM_SMALL",room="icn1-a"'
     assert f'arbaro_machines{{is="held",{labels}}} 1.0' in figures
+
+
+@BOTH
+def test_metrics_of_tasks_and_faults(people, stock, to_state, service) -> None:
+    stock({"a01": 3})
+    assert "arbaro_machines_task_overdue_seconds 0.0" in people["reader"].call("GET", "/metrics").text
+    to_state("icn1-a-a01-2", "clean-failed", fault_code="wipe-failed")
+    for number in (0, 1):
+        people["operator"].call("POST", f"/v1/machines/icn1-a-a01-{number}/inspect", status=202)
+    with service.store.writing() as session:
+        session.execute(update(Task).values(wake_at=now() - datetime.timedelta(seconds=90)))
+    figures = people["reader"].call("GET", "/metrics").text
+    assert 'arbaro_machines_tasks{verb="inspect"} 2.0' in figures
+    assert 'arbaro_machines_faults{code="wipe-failed"} 1.0' in figures
+    overdue = re.search(r"^arbaro_machines_task_overdue_seconds (\S+)$", figures, re.MULTILINE)
+    assert overdue and 90 <= float(overdue[1]) < 150
 
 
 @BOTH
@@ -130,3 +149,18 @@ def test_many_who_want_spread_machines_at_once_all_get_them(service, stock) -> N
     given = [one["id"] for answer in answers for one in answer["machines"]]
     assert len(given) == len(set(given)) == 30
     assert all(set(racks_of(answer).values()) == {1} for answer in answers)
+
+
+@BOTH
+def test_one_group_asked_for_by_many_at_once_is_still_spread(service, stock) -> None:
+    """Each counts what the group has before it takes: no rack is taken by two who counted in the same moment."""
+    stock({"a01": 20, "a02": 20, "a03": 20})
+    groups = [f"web{number}" for number in range(4)]
+    with client_of(service) as http, ThreadPoolExecutor(24) as pool:
+        alice = Person(http, "alice")
+        wishes = [{"resource_class": CLASS, "spread": "rack", "group": group} for group in groups * 6]
+        answers = list(pool.map(lambda wish: alice.call("POST", "/v1/reservations", wish), wishes))
+    assert Counter(answer.status_code for answer in answers) == {201: 12, 409: 12}
+    for group in groups:
+        held = alice.call("GET", f"/v1/machines?group={group}", status=200)
+        assert racks_of(held) == {"a01": 1, "a02": 1, "a03": 1}

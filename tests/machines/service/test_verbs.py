@@ -4,7 +4,9 @@
 import base64
 
 import pytest
+from arbaro_machines import tasks
 from arbaro_machines.database.models import Task
+from arbaro_machines.faults import Fault
 from sqlalchemy import select
 
 from ..parts import enrolment
@@ -19,10 +21,30 @@ def mine(people, to_state) -> None:
     to_state("a1", "reserved", project_id="p-web", server_id="s1")
 
 
-def test_whole_life_as_the_api_sees_it(people, to_state) -> None:
+def test_whole_life_as_the_api_sees_it(people, service) -> None:
+    """Each verb's state at once, and the one after its task; the tasks are ended as a worker ends them."""
     people["operator"].call("POST", "/v1/machines", enrolment("a1"), status=201)
-    inspected = people["operator"].call("POST", "/v1/machines/a1/inspect", status=202)
-    assert (inspected["state"], inspected["task"]["verb"], inspected["verbs"]) == ("inspecting", "inspect", [])
+
+    def do(person: str, verb: str, body: dict | None = None, *, fault: Fault | None = None) -> tuple[str, str]:
+        asked = people[person].call("POST", f"/v1/machines/a1/{verb}", body, status=202)
+        (task_id,) = service.store.write(lambda session: tasks.claim(session, "w", 30, 1))
+        with service.store.reading() as session:
+            task = session.get_one(Task, task_id)
+        service.store.write(lambda session: tasks.end(session, task, "w", fault))
+        seen = people["operator"].call("GET", "/v1/machines/a1", status=200)
+        assert (asked["task"]["verb"], seen["task"]) == (task.verb, None)
+        return asked["state"], seen["state"]
+
+    assert do("operator", "inspect") == ("inspecting", "inspected")
+    assert do("operator", "provide") == ("cleaning", "available")
+    people["alice"].call("POST", "/v1/machines/a1/reserve", status=200)
+    assert do("alice", "deploy", {"image": IMAGE}, fault=Fault("no-disk", "none")) == ("deploying", "deploy-failed")
+    assert do("alice", "deploy", {"image": IMAGE}) == ("deploying", "active")
+    assert do("alice", "power", {"target": "off"}) == ("active", "active")
+    assert do("alice", "rescue", {"password": "x"}) == ("rescuing", "rescued")
+    assert do("alice", "unrescue") == ("unrescuing", "active")
+    assert do("alice", "release") == ("cleaning", "available")
+    assert people["operator"].call("DELETE", "/v1/machines/a1", If_Match="*").status_code == 204
 
 
 def test_illegal_move_names_the_legal_ones(people) -> None:

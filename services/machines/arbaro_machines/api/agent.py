@@ -96,7 +96,7 @@ def ipxe(service: Parts, mac: Annotated[str, Query(max_length=17)]) -> PlainText
 
     def do(session: Session) -> str:
         mine = select(Task).join(Interface, Interface.machine_id == Task.machine_id).where(Interface.mac == mac.lower())
-        task = session.scalar(mine)
+        task = session.scalar(mine.with_for_update(of=Task))  # a word that comes meanwhile must not be lost
         if task is None or not task.notes.get("boots"):
             return bootmedia.IPXE_FROM_DISK
         session.execute(update(Task).where(Task.id == task.id).values(word=task.word | {"fetched": now().isoformat()}))

@@ -10,7 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
 from sqlalchemy import text
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DataError, OperationalError
 from sqlalchemy.orm.exc import StaleDataError
 from starlette.exceptions import HTTPException
 
@@ -44,6 +44,7 @@ def create_app(service: Service) -> FastAPI:
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _not_routed)
     app.add_exception_handler(OperationalError, _no_database)
+    app.add_exception_handler(DataError, _unfit)
     app.add_exception_handler(StaleDataError, _busy)
     app.middleware("http")(_with_request_id)
     return app
@@ -102,6 +103,13 @@ def _methods_of(path: str) -> set[str]:
 def _no_database(request: Request, error: Exception) -> JSONResponse:
     log.error("%s: the database does not answer: %s", request_id(request), error)
     return _error(request, 503, "no-database", "The database does not answer.", "Try again soon.")
+
+
+def _unfit(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, DataError)
+    # Not the whole error: the values that were sent are in it.
+    log.error("%s: %s", request_id(request), error.orig)
+    return _error(request, 422, "bad-request", "The database cannot hold one of these values.", "Write it otherwise.")
 
 
 def _busy(request: Request, _error_: Exception) -> JSONResponse:

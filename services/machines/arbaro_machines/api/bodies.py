@@ -41,6 +41,14 @@ ResourceClass = Annotated[str, Field(pattern=r"^CUSTOM_[A-Z0-9_]{1,57}$")]
 Mac = Annotated[str, Field(pattern=r"^([0-9A-Fa-f]{2}:){5}[0-9A-Fa-f]{2}$"), AfterValidator(str.lower)]
 Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
 Url = Annotated[str, Field(pattern=r"^https?://[^\s@]+$", max_length=255)]
+SystemPath = Annotated[str, Field(pattern=r"^/[!-~]*$", max_length=255)]
+ConsoleUrl = Annotated[str, Field(pattern=r"^(tcp|ssh|https?|wss?)://[^\s@]+$", max_length=255)]
+Amount = Annotated[int, Field(ge=0, le=2**40)]
+UserName = _plain(64)
+#: bcrypt knows no more than 72 bytes.
+RescuePassword = _plain(72, 1)
+PublicKey = _plain(4096, 1)
+Reason = _plain(255, 1)
 Base64 = Annotated[str, AfterValidator(_is_base64)]
 Address = Annotated[str, Field(max_length=64), AfterValidator(_is_address)]
 
@@ -55,8 +63,8 @@ class Properties(Strict):
     """What the machine has; inspection fills it in."""
 
     cpus: Annotated[int, Field(ge=0, le=100_000)] | None = None
-    memory_mb: Annotated[int, Field(ge=0, le=2**40)] | None = None
-    disk_gb: Annotated[int, Field(ge=0, le=2**40)] | None = None
+    memory_mb: Amount | None = None
+    disk_gb: Amount | None = None
     cpu_arch: Label | None = None
     serial_number: Text | None = None
 
@@ -69,20 +77,29 @@ class InterfaceBody(Strict):
     boot: bool = False
 
 
+Interfaces = Annotated[list[InterfaceBody], Field(max_length=64)]
+
+
 class Boot(Strict):
     """How the machine is made to start the deploy ramdisk."""
 
     method: Literal["virtual-media", "network", "http"] = "virtual-media"
     firmware: Literal["bios", "uefi"] = "uefi"
 
+    @model_validator(mode="after")
+    def _bios_knows_no_http(self) -> "Boot":
+        if self.method == "http" and self.firmware == "bios":
+            raise ValueError("method http is UEFI's")
+        return self
+
 
 class Bmc(Strict):
     """Where and how to reach the machine's management controller."""
 
     address: Url
-    system: Annotated[str, Field(pattern=r"^/[!-~]*$", max_length=255)]
-    username: _plain(64) = ""  # type: ignore[valid-type]
-    password: _plain(255) | None = None  # type: ignore[valid-type]
+    system: SystemPath
+    username: UserName = ""
+    password: Text | None = None
     verify_tls: bool = True
 
 
@@ -95,10 +112,10 @@ class Enrolment(Strict):
     room: Label
     rack: Label
     properties: Properties = Properties()
-    interfaces: Annotated[list[InterfaceBody], Field(max_length=64)] = []
+    interfaces: Interfaces = []
     boot: Boot = Boot()
     bmc: Bmc
-    console_url: Annotated[str, Field(pattern=r"^(tcp|ssh|https?|wss?)://[^\s@]+$", max_length=255)] | None = None
+    console_url: ConsoleUrl | None = None
 
 
 class Enrolments(Strict):
@@ -111,9 +128,9 @@ class BmcChange(Strict):
     """What changes of the management controller's data."""
 
     address: Url | None = None
-    system: Annotated[str, Field(pattern=r"^/[!-~]*$", max_length=255)] | None = None
-    username: _plain(64) | None = None  # type: ignore[valid-type]
-    password: _plain(255) | None = None  # type: ignore[valid-type]
+    system: SystemPath | None = None
+    username: UserName | None = None
+    password: Text | None = None
     verify_tls: bool | None = None
 
 
@@ -126,10 +143,10 @@ class Change(Strict):
     room: Label | None = None
     rack: Label | None = None
     properties: Properties | None = None
-    interfaces: Annotated[list[InterfaceBody], Field(max_length=64)] | None = None
+    interfaces: Interfaces | None = None
     boot: Boot | None = None
     bmc: BmcChange | None = None
-    console_url: Annotated[str, Field(pattern=r"^(tcp|ssh|https?|wss?)://[^\s@]+$", max_length=255)] | None = None
+    console_url: ConsoleUrl | None = None
 
 
 class ReserveOne(Strict):
@@ -171,7 +188,7 @@ class UrlImage(Strict):
     url: Annotated[str, Field(pattern=r"^https?://[^\s@]+$", max_length=2048)]
     format: Literal["raw", "qcow2", "raw.zst"]
     checksum: Annotated[str, Field(pattern=r"^(sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128})$")]
-    min_disk_gb: Annotated[int, Field(ge=0, le=2**40)] = 0
+    min_disk_gb: Amount = 0
     name: Text = ""
 
 
@@ -224,8 +241,8 @@ class Power(Strict):
 class Rescue(Strict):
     """Who may log in to the rescue system, as root."""
 
-    public_keys: Annotated[list[_plain(4096, 1)], Field(max_length=64)] = []  # type: ignore[valid-type]
-    password: _plain(72, 1) | None = None  # type: ignore[valid-type]
+    public_keys: Annotated[list[PublicKey], Field(max_length=64)] = []
+    password: RescuePassword | None = None
 
     @model_validator(mode="after")
     def _somebody(self) -> "Rescue":
@@ -243,4 +260,4 @@ class Nothing(Strict):
 class Maintenance(Strict):
     """Why a machine is out of use."""
 
-    reason: _plain(255, 1)  # type: ignore[valid-type]
+    reason: Reason

@@ -3,13 +3,14 @@
 
 import datetime
 import uuid
+from collections.abc import Mapping
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
-from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import BeforeValidator
-from sqlalchemy import select
+from sqlalchemy import Select, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -47,10 +48,12 @@ Limit = Annotated[int, Query(ge=1, le=1000)]
 Filter = Annotated[str | None, Query(max_length=255)]
 
 
-@router.get("", response_model=answers.MachinesPage)
-def list_machines(
-    request: Request,
-    service: Parts,
+def where_equal(query: Select[Any], wanted: Mapping[Any, object]) -> Select[Any]:
+    """Only what has these values; None is any."""
+    return query.where(*(column == value for column, value in wanted.items() if value is not None))
+
+
+def wanted_machines(
     caller: Reader,
     state: Annotated[list[str] | None, Query(max_length=20)] = None,
     resource_class: Filter = None,
@@ -65,34 +68,43 @@ def list_machines(
     maintenance: bool | None = None,
     fault: Filter = None,
     changed_since: Moment | None = None,
-    limit: Limit = 100,
-    marker: Filter = None,
-) -> JSONResponse:
-    """List machines by name, those of the caller's project; operators see all."""
-    query = select(Machine).order_by(Machine.name).limit(limit + 1)
+) -> Select[Any]:
+    """The filters of a list; whoever is no operator gets the own project's machines only."""
     equal = {
         Machine.resource_class: resource_class,
         Machine.model: model,
         Machine.room: room,
         Machine.rack: rack,
-        Machine.project_id: project_id if caller.operator else caller.project_id,
+        Machine.project_id: project_id,
         Machine.server_id: server_id,
         Machine.reservation_id: reservation_id,
         Machine.group: group,
         Machine.maintenance: maintenance,
         Machine.fault_code: fault,
     }
-    for column, value in equal.items():
-        if value is not None:
-            query = query.where(column == value)
-    if not caller.operator and project_id not in (None, caller.project_id):
-        return JSONResponse({"machines": [], "links": {"next": None}})
+    query = where_equal(select(Machine), equal)
+    if not caller.operator:
+        query = query.where(Machine.project_id == caller.project_id)
     if state:
         query = query.where(Machine.state.in_(state))
     if mac is not None:
         query = query.where(Machine.interfaces.any(Interface.mac == mac.lower()))
     if changed_since is not None:
         query = query.where(Machine.updated_at >= as_utc(changed_since))
+    return query
+
+
+@router.get("", response_model=answers.MachinesPage)
+def list_machines(
+    request: Request,
+    service: Parts,
+    caller: Reader,
+    query: Annotated[Select[Any], Depends(wanted_machines)],
+    limit: Limit = 100,
+    marker: Filter = None,
+) -> JSONResponse:
+    """List machines by name, those of the caller's project; operators see all."""
+    query = query.order_by(Machine.name).limit(limit + 1)
     if marker is not None:
         query = query.where(Machine.name > marker)
     with service.store.reading() as session:

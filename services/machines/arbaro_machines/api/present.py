@@ -1,17 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Rows of the database as JSON. Plain dictionaries: a page of 1,000 machines is not validated a second time."""
 
-from datetime import datetime
 from typing import Any
 
 from arbaro_machines import states
 from arbaro_machines.caller import Caller
-from arbaro_machines.database.models import Event, Machine, Task
-
-
-def moment(value: datetime | None) -> str | None:
-    """A time as the API writes it."""
-    return value and value.isoformat().replace("+00:00", "Z")
+from arbaro_machines.database.models import Event, Machine, Task, moment
 
 
 def present_machine(machine: Machine, caller: Caller) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from arbaro_machines.api import answers
 from arbaro_machines.api.context import Parts, Reader
-from arbaro_machines.api.machines import Filter, Limit, Moment, as_utc, next_page
+from arbaro_machines.api.machines import Filter, Limit, Moment, as_utc, next_page, where_equal
 from arbaro_machines.api.present import present_event
 from arbaro_machines.database.models import Event
 from arbaro_machines.stock import count_stock
@@ -46,7 +46,6 @@ def list_events(
     marker: Annotated[int | None, Query(ge=1, le=2**53)] = None,
 ) -> JSONResponse:
     """What happened and who did it, newest first; of the caller's project, operators see all."""
-    query = select(Event).order_by(Event.id.desc()).limit(limit + 1)
     equal = {
         Event.machine_id: machine_id,
         Event.type: type,
@@ -54,9 +53,7 @@ def list_events(
         Event.user_id: user_id,
         Event.project_id: None if caller.operator else caller.project_id,
     }
-    for column, value in equal.items():
-        if value is not None:
-            query = query.where(column == value)
+    query = where_equal(select(Event).order_by(Event.id.desc()).limit(limit + 1), equal)
     if since is not None:
         query = query.where(Event.at >= as_utc(since))
     if marker is not None:

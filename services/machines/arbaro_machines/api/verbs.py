@@ -22,9 +22,8 @@ from arbaro_machines.api.context import (
     change_machine,
     find_machine,
 )
-from arbaro_machines.api.present import moment
 from arbaro_machines.caller import Caller
-from arbaro_machines.database.models import Machine, now
+from arbaro_machines.database.models import Machine, moment, now
 from arbaro_machines.errors import Refusal
 
 router = APIRouter(prefix="/v1/machines/{ref}", tags=["verbs"])

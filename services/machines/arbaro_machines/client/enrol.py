@@ -11,6 +11,8 @@ import yaml
 from osc_lib.command import command
 from osc_lib.exceptions import CommandError
 
+from arbaro_machines.client.interfaces import read_interfaces
+
 #: The service takes so many in one call.
 AT_ONCE = 1000
 NUMBERS = frozenset({"cpus", "memory_mb", "disk_gb"})
@@ -78,6 +80,5 @@ def _value(field: str, value: Any) -> Any:
     if field == "verify_tls":
         return value.lower() in ("true", "yes", "1")
     if field == "interfaces":
-        pairs = [one.partition(",") for one in value.split()]
-        return [{"mac": mac, "name": name, "boot": number == 0} for number, (mac, _, name) in enumerate(pairs)]
+        return read_interfaces(value.split())
     return value

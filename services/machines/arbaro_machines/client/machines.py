@@ -2,12 +2,13 @@
 """`openstack machine list`, `show`, `create`, `set`, `delete`."""
 
 import argparse
-import re
 from pathlib import Path
 from typing import Any
 
 from osc_lib.command import command
-from osc_lib.exceptions import CommandError
+
+from arbaro_machines.client.api import MachinesApi
+from arbaro_machines.client.interfaces import read_interfaces
 
 COLUMNS = ("name", "state", "power", "maintenance", "resource_class", "model", "room", "rack", "server_id", "fault")
 FILTERS = (
@@ -54,6 +55,30 @@ def _row(machine: dict[str, Any]) -> tuple[Any, ...]:
     return tuple(flat[column] for column in COLUMNS)
 
 
+def name_machine(parser: argparse.ArgumentParser, *, nargs: str | None = None) -> None:
+    """Add the argument that says which machine, or which."""
+    parser.add_argument("machine", nargs=nargs, help="name or id")
+
+
+class EachMachine(command.Command):
+    """Something that is asked of one machine after the other."""
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        """Add the machines."""
+        parser = super().get_parser(prog_name)
+        name_machine(parser, nargs="+")
+        return parser
+
+    def ask(self, api: MachinesApi, machine: str, parsed_args: argparse.Namespace) -> Any:
+        """Ask it of one."""
+        raise NotImplementedError
+
+    def take_action(self, parsed_args: argparse.Namespace) -> None:
+        """Ask it of all."""
+        for machine in parsed_args.machine:
+            self.ask(self.app.client_manager.physical_machine, machine, parsed_args)
+
+
 def as_columns(machine: dict[str, Any]) -> tuple[tuple[str, ...], tuple[Any, ...]]:
     """A machine in the form that the client prints."""
     return tuple(machine), tuple(machine.values())
@@ -65,7 +90,7 @@ class ShowMachine(command.ShowOne):
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """Add the machine."""
         parser = super().get_parser(prog_name)
-        parser.add_argument("machine", help="name or id")
+        name_machine(parser)
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[tuple[str, ...], tuple[Any, ...]]:
@@ -102,22 +127,12 @@ def body_of(parsed_args: argparse.Namespace) -> dict[str, Any]:
         "verify_tls": False if parsed_args.bmc_insecure else None,
     }
     boot = {"method": parsed_args.boot_method, "firmware": parsed_args.firmware}
-    body |= {"bmc": _given(bmc), "boot": _given(boot), "interfaces": _interfaces(parsed_args.interface or [])}
+    body |= {"bmc": _given(bmc), "boot": _given(boot), "interfaces": read_interfaces(parsed_args.interface or [])}
     return {name: value for name, value in body.items() if value not in (None, {}, [])}
 
 
 def _given(values: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None}
-
-
-def _interfaces(texts: list[str]) -> list[dict[str, Any]]:
-    found = []
-    for number, text in enumerate(texts):
-        mac, _, name = text.partition(",")
-        if not re.fullmatch(r"([0-9A-Fa-f]{2}:){5}[0-9A-Fa-f]{2}", mac):
-            raise CommandError(f"--interface {text}: {mac} is no MAC address.")
-        found.append({"mac": mac, "name": name, "boot": number == 0})
-    return found
 
 
 class CreateMachine(command.ShowOne):
@@ -142,7 +157,7 @@ class SetMachine(command.Command):
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """Add the fields."""
         parser = super().get_parser(prog_name)
-        parser.add_argument("machine", help="name or id")
+        name_machine(parser)
         parser.add_argument("--name", help="new name")
         add_fields(parser, required=False)
         return parser
@@ -157,16 +172,9 @@ class SetMachine(command.Command):
         api.call("PATCH", f"/machines/{shown['id']}", body, **{"If-Match": f'"{shown["revision"]}"'})
 
 
-class DeleteMachine(command.Command):
+class DeleteMachine(EachMachine):
     """Forget machines (their events stay)"""
 
-    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        """Add the machines."""
-        parser = super().get_parser(prog_name)
-        parser.add_argument("machine", nargs="+", help="name or id")
-        return parser
-
-    def take_action(self, parsed_args: argparse.Namespace) -> None:
-        """Forget them."""
-        for machine in parsed_args.machine:
-            self.app.client_manager.physical_machine.call("DELETE", f"/machines/{machine}", **{"If-Match": "*"})
+    def ask(self, api: MachinesApi, machine: str, parsed_args: argparse.Namespace) -> None:
+        """Forget it, as it is now."""
+        api.call("DELETE", f"/machines/{machine}", **{"If-Match": "*"})

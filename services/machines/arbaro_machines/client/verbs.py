@@ -11,21 +11,27 @@ from typing import Any
 from osc_lib.command import command
 from osc_lib.exceptions import CommandError
 
-from arbaro_machines.client.machines import as_columns
+from arbaro_machines.client.api import MachinesApi
+from arbaro_machines.client.machines import EachMachine, as_columns, name_machine
 
 Columns = tuple[tuple[str, ...], tuple[Any, ...]]
 
 
-class _Verb(command.Command):
-    """A verb on one or more machines."""
+class _Verb(EachMachine):
+    """A verb on one or more machines that can be waited for."""
 
     verb = ""
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        parser = super().get_parser(prog_name)
-        parser.add_argument("machine", nargs="+", help="name or id")
+        """Add the machines, and whether to wait."""
+        parser = command.Command.get_parser(self, prog_name)
+        self.before_machines(parser)
+        name_machine(parser, nargs="+")
         parser.add_argument("--wait", action="store_true", help="until it is done, or failed")
         return parser
+
+    def before_machines(self, parser: argparse.ArgumentParser) -> None:
+        """Add what is typed before the machines."""
 
     def body(self, parsed_args: argparse.Namespace) -> dict[str, Any]:
         """What the verb says beside the machine."""
@@ -58,19 +64,12 @@ class UnrescueMachine(_Verb):
     verb = "unrescue"
 
 
-class ReleaseMachine(command.Command):
+class ReleaseMachine(EachMachine):
     """Give machines back: they are wiped, and then free for others"""
 
-    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        """Add the machines."""
-        parser = super().get_parser(prog_name)
-        parser.add_argument("machine", nargs="+", help="name or id")
-        return parser
-
-    def take_action(self, parsed_args: argparse.Namespace) -> None:
-        """Give them back; whether they come clean is the operators' concern, so there is nothing to wait for."""
-        for machine in parsed_args.machine:
-            self.app.client_manager.physical_machine.call("POST", f"/machines/{machine}/release")
+    def ask(self, api: MachinesApi, machine: str, parsed_args: argparse.Namespace) -> None:
+        """Give it back; whether it comes clean is the operators' concern, so there is nothing to wait for."""
+        api.call("POST", f"/machines/{machine}/release")
 
 
 class PowerMachine(_Verb):
@@ -78,13 +77,9 @@ class PowerMachine(_Verb):
 
     verb = "power"
 
-    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+    def before_machines(self, parser: argparse.ArgumentParser) -> None:
         """Add the target."""
-        parser = command.Command.get_parser(self, prog_name)
         parser.add_argument("target", choices=("on", "off", "soft-off", "reboot", "soft-reboot"))
-        parser.add_argument("machine", nargs="+", help="name or id")
-        parser.add_argument("--wait", action="store_true", help="until it is done, or failed")
-        return parser
 
     def body(self, parsed_args: argparse.Namespace) -> dict[str, Any]:
         """The target."""
@@ -117,7 +112,7 @@ class DeployMachine(command.ShowOne):
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """Add the image and what goes with it."""
         parser = super().get_parser(prog_name)
-        parser.add_argument("machine", help="name or id")
+        name_machine(parser)
         parser.add_argument("--image", required=True, help="glance's id, or a URL (with --checksum and --image-format)")
         parser.add_argument("--checksum", help="sha256:… or sha512:…")
         parser.add_argument("--image-format", choices=("raw", "qcow2", "raw.zst"), default="qcow2")
@@ -181,36 +176,26 @@ class ReserveMachines(command.Lister):
         return columns, [tuple(one[column] for column in columns) for one in made["machines"]]
 
 
-class SetMaintenance(command.Command):
+class SetMaintenance(EachMachine):
     """Take machines out of use: nobody gets them, nothing is deployed on them"""
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        """Add machines and reason."""
+        """Add the reason."""
         parser = super().get_parser(prog_name)
-        parser.add_argument("machine", nargs="+", help="name or id")
         parser.add_argument("--reason", required=True)
         return parser
 
-    def take_action(self, parsed_args: argparse.Namespace) -> None:
+    def ask(self, api: MachinesApi, machine: str, parsed_args: argparse.Namespace) -> None:
         """Set it."""
-        for machine in parsed_args.machine:
-            path = f"/machines/{machine}/maintenance"
-            self.app.client_manager.physical_machine.call("PUT", path, {"reason": parsed_args.reason})
+        api.call("PUT", f"/machines/{machine}/maintenance", {"reason": parsed_args.reason})
 
 
-class UnsetMaintenance(command.Command):
+class UnsetMaintenance(EachMachine):
     """Take machines into use again"""
 
-    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        """Add the machines."""
-        parser = super().get_parser(prog_name)
-        parser.add_argument("machine", nargs="+", help="name or id")
-        return parser
-
-    def take_action(self, parsed_args: argparse.Namespace) -> None:
+    def ask(self, api: MachinesApi, machine: str, parsed_args: argparse.Namespace) -> None:
         """Unset it."""
-        for machine in parsed_args.machine:
-            self.app.client_manager.physical_machine.call("DELETE", f"/machines/{machine}/maintenance")
+        api.call("DELETE", f"/machines/{machine}/maintenance")
 
 
 class ShowConsole(command.ShowOne):
@@ -219,7 +204,7 @@ class ShowConsole(command.ShowOne):
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """Add the machine."""
         parser = super().get_parser(prog_name)
-        parser.add_argument("machine", help="name or id")
+        name_machine(parser)
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> Columns:

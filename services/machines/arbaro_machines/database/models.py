@@ -17,6 +17,11 @@ def now() -> datetime.datetime:
     return datetime.datetime.now(datetime.UTC)
 
 
+def moment(value: datetime.datetime | None) -> str | None:
+    """A time as the API writes it."""
+    return value and value.isoformat().replace("+00:00", "Z")
+
+
 class UtcTime(TypeDecorator[datetime.datetime]):
     """A moment: aware in Python, UTC without zone in the database (neither SQLite nor MariaDB keep zones)."""
 
@@ -32,6 +37,8 @@ class UtcTime(TypeDecorator[datetime.datetime]):
         return value and value.replace(tzinfo=datetime.UTC)
 
 
+#: What a person wrote may have any character in it, whatever the database was made for.
+CHARSET = {"mysql_charset": "utf8mb4", "mariadb_charset": "utf8mb4"}
 #: MariaDB's TEXT ends at 64 KiB; a sealed config drive may have 2 MiB.
 LongText = Text().with_variant(mysql.LONGTEXT(), "mysql", "mariadb")
 
@@ -39,6 +46,7 @@ LongText = Text().with_variant(mysql.LONGTEXT(), "mysql", "mariadb")
 class Base(DeclarativeBase):
     """What all tables share."""
 
+    __table_args__: Any = CHARSET
     type_annotation_map = {datetime.datetime: UtcTime, dict[str, Any]: JSON}  # noqa: RUF012 # SQLAlchemy reads it so
 
 
@@ -50,6 +58,7 @@ class Machine(Base):
         Index("machines_stock", "resource_class", "room", "rack", "model", "state"),
         Index("machines_place", "room", "rack"),
         Index("machines_free", "state", "resource_class", "id"),
+        CHARSET,
     )
 
     id: Mapped[str] = mapped_column(String(36), primary_key=True)
@@ -139,6 +148,21 @@ class Reservation(Base):
 
     id: Mapped[str] = mapped_column(String(64), primary_key=True)
     created_at: Mapped[datetime.datetime] = mapped_column(default=now)
+
+
+#: So many rows of SpreadLock there are, always.
+SPREAD_LOCKS = 64
+
+
+class SpreadLock(Base):
+    """What is locked while a group is spread; many groups share a row, which only costs them a moment's wait.
+
+    A row of each group's own would have to be inserted, and two who insert the same at once deadlock in MariaDB.
+    """
+
+    __tablename__ = "spread_locks"
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
 
 
 class Event(Base):

@@ -79,9 +79,9 @@ def _open_sqlite(url: str, connections: int) -> Engine:
     return engine
 
 
-def migrate(url: str) -> None:
-    """Bring the schema to its present form."""
+def migrate(url: str, revision: str = "head") -> None:
+    """Bring the schema to its present form, or to an earlier one."""
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     config.attributes["url"] = url
-    command.upgrade(config, "head")
+    command.upgrade(config, revision)

@@ -6,13 +6,13 @@ from arbaro_machines.steps.inspect import LOOK
 from arbaro_machines.steps.power import OFF, START, SWITCHES
 from arbaro_machines.steps.ramdisk import BOOT_RAMDISK, POINT_AT_DISK, WAIT_FOR_OFF
 from arbaro_machines.steps.work import Step
-from arbaro_machines.steps.write import BE_READY, FETCH_IMAGE, PLAN_RESCUE, PLAN_WIPE, WIPE, WRITE_IMAGE
+from arbaro_machines.steps.write import BE_READY, FETCH_IMAGE, WIPE, WRITE_IMAGE
 
 DEPLOY = (FETCH_IMAGE, *BOOT_RAMDISK, WRITE_IMAGE, WAIT_FOR_OFF, POINT_AT_DISK, START)
-CLEAN = (PLAN_WIPE, *BOOT_RAMDISK, WIPE, WAIT_FOR_OFF, POINT_AT_DISK)
+CLEAN = (*BOOT_RAMDISK, WIPE, WAIT_FOR_OFF, POINT_AT_DISK)
 #: Nothing was written since the last wipe, so there is nothing to wipe.
 STILL_CLEAN = (OFF,)
-RESCUE = (PLAN_RESCUE, *BOOT_RAMDISK, BE_READY)
+RESCUE = (*BOOT_RAMDISK, BE_READY)
 UNRESCUE = (OFF, POINT_AT_DISK, START)
 INSPECT = (LOOK,)
 

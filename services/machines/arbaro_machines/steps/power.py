@@ -10,7 +10,7 @@ def switch_off(work: Work) -> float | None:
     """Off, without asking its system."""
     if work.bmc.power() == "off":
         return None
-    _ask_once(work, "off")
+    ask_once(work, "off")
     return work.times.poll
 
 
@@ -18,7 +18,7 @@ def switch_on(work: Work) -> float | None:
     """On."""
     if work.bmc.power() == "on":
         return None
-    _ask_once(work, "on")
+    ask_once(work, "on")
     return work.times.poll
 
 
@@ -27,11 +27,12 @@ def switch_off_softly(work: Work) -> float | None:
     if work.bmc.power() == "off":
         return None
     patient = work.elapsed < work.times.soft_off
-    _ask_once(work, "soft-off" if patient else "off")
+    ask_once(work, "soft-off" if patient else "off")
     return work.times.poll
 
 
-def _ask_once(work: Work, target: str) -> None:
+def ask_once(work: Work, target: str) -> None:
+    """Switch, but not again before BMC and machine had time to do it."""
     # BMCs take seconds to obey and do not like to be pestered; but a killed worker may not have asked after all.
     asked = work.task.notes.get("asked", {"target": "", "at": 0})
     if asked["target"] != target or work.elapsed - asked["at"] > ASK_AGAIN_SECONDS:

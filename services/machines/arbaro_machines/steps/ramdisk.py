@@ -2,7 +2,7 @@
 """Steps that start the deploy ramdisk, listen to it, and go back to the disk."""
 
 from arbaro_machines.faults import NEXT_STEPS, Fault
-from arbaro_machines.steps.power import OFF, switch_on
+from arbaro_machines.steps.power import OFF, ask_once, switch_on
 from arbaro_machines.steps.work import Step, Work
 
 #: What a ramdisk may report; anything else would be a defect of it.
@@ -17,8 +17,10 @@ RAMDISKS_FAULTS = frozenset(
         "wipe-failed",
     }
 )
-#: A word of the ramdisk wakes the worker; between words there is no need to look often.
+#: A word of the ramdisk wakes the worker; between words there is no need to look often. In `poll`s.
 LISTEN = 5
+#: How long firmware may take to be seen on for good. In `poll`s.
+SETTLE = 2.5
 
 
 def point_at_ramdisk(work: Work) -> float | None:
@@ -30,11 +32,11 @@ def point_at_ramdisk(work: Work) -> float | None:
     match work.machine.boot_method:
         case "virtual-media":
             work.bmc.insert(url)
-            work.bmc.boot_from("cd")
+            work.bmc.boot_from("cd", work.machine.firmware)
         case "http":
-            work.bmc.boot_from("http", url)
+            work.bmc.boot_from("http", work.machine.firmware, url)
         case _:
-            work.bmc.boot_from("network")
+            work.bmc.boot_from("network", work.machine.firmware)
     work.desk.note(boots=True)
     return None
 
@@ -48,7 +50,7 @@ def hear_first_word(work: Work) -> float | None:
     """Wait until the ramdisk is up and has said so."""
     if work.phase:
         return None
-    if work.elapsed > 5:
+    if work.elapsed > work.times.poll * SETTLE:
         _notice_lost_power(work)
     if work.elapsed > work.times.first_word:
         raise _never_heard(work)
@@ -103,7 +105,7 @@ def wait_for_off(work: Work) -> float | None:
     if work.bmc.power() == "off":
         return None
     if work.elapsed > work.times.soft_off:
-        work.switch("off")
+        ask_once(work, "off")
     return work.times.poll
 
 
@@ -113,7 +115,7 @@ def point_at_disk(work: Work) -> float | None:
     work.desk.note(boots=False)
     if work.machine.boot_method == "virtual-media":
         work.bmc.eject()
-    work.bmc.boot_from("disk")
+    work.bmc.boot_from("disk", work.machine.firmware)
     return None
 
 

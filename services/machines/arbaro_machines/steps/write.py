@@ -24,15 +24,7 @@ def fetch_image(work: Work) -> float | None:
     return None
 
 
-def plan_nothing(work: Work) -> float | None:
-    """The verb alone says it all."""
-    work.desk.note(plan={})
-    return None
-
-
 FETCH_IMAGE = Step("fetch-image", fetch_image, lambda times: times.fetch_image, "image-unreachable")
-PLAN_WIPE = Step("plan-wipe", plan_nothing, lambda times: 60)
-PLAN_RESCUE = Step("plan-rescue", plan_nothing, lambda times: 60)
 WRITE_IMAGE = Step("write-image", hear_done, lambda times: times.write)
 WIPE = Step("wipe", hear_done, lambda times: times.wipe, "wipe-failed")
 BE_READY = Step("start-rescue-system", hear_done, lambda times: times.first_word)
