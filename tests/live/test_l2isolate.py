@@ -155,7 +155,7 @@ def by(source: str, seen: list[str]) -> list[str]:
 def test_nobody_sends_with_another_mac(cloud: Tool, near: Guest, first: Guest) -> None:
     own, forged = near.ssh("cat /sys/class/net/eth0/address").strip(), "02:00:00:00:00:99"
     assert near.pings(first.address)
-    router = re.findall(r"lladdr (\S+)", near.ssh(f"ip neigh show {first.address}"))[0]
+    router = "fe" + own[2:]  # The host's side of the tap answers for everybody.
     ask = f"ping -c 3 -W 1 {first.address}"
     with (
         frames(cloud, near.host, near.tap(), f"{ASKED} and dst {first.address}") as sent,
