@@ -116,7 +116,8 @@ def frames(tool: Tool, host: str, interface: str, expression: str) -> Iterator[l
             time.sleep(0.5)
         finally:
             process.terminate()
-            seen += process.communicate(timeout=10)[0].splitlines()
+            # A signal at the wrong moment makes it end with an empty line.
+            seen += filter(None, process.communicate(timeout=10)[0].splitlines())
 
 
 @dataclass
