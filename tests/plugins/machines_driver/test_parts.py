@@ -2,15 +2,18 @@
 """The parts that need no nova: who serves what, what is asked how often, what is told in how few words."""
 
 import collections
+from unittest import mock
 
+import oslo_messaging
 import pytest
-from arbaro_nova.machines import errors
+from arbaro_nova.machines import deployment, errors
 from arbaro_nova.machines.client import MachinesClient
 from arbaro_nova.machines.inventory import Inventory
 from arbaro_nova.machines.machine import Machine
 from arbaro_nova.machines.ring import Ring
 from fake_api import FakeApi
 from keystoneauth1 import adapter, noauth, session
+from nova import exception
 
 MACHINES = [f"machine-{number}" for number in range(1000)]
 
@@ -81,3 +84,12 @@ def test_a_proxys_error_page_is_told_by_its_status():
             raise ValueError
 
     assert str(errors.ApiRefused.of(Page())) == "The machines API answered 502."
+
+
+@pytest.mark.parametrize("error", [oslo_messaging.RemoteError("DBConnectionError"), oslo_messaging.MessagingTimeout()])
+def test_a_deployment_goes_on_while_nova_cannot_say_whether_the_server_is_wanted(error):
+    deployment.stop_if_deleted(mock.Mock(**{"refresh.side_effect": error}))
+    with pytest.raises(exception.UnexpectedDeletingTaskStateError):
+        deployment.stop_if_deleted(mock.Mock(task_state="deleting"))
+    with pytest.raises(exception.InstanceNotFound):
+        deployment.stop_if_deleted(mock.Mock(**{"refresh.side_effect": exception.InstanceNotFound(instance_id="i")}))

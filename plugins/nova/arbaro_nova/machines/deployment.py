@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+import oslo_messaging
 from nova import exception
 from nova.compute import task_states
 from oslo_log import log as logging
@@ -53,8 +54,15 @@ def show_config_drive(instance) -> None:
 
 
 def stop_if_deleted(instance) -> None:
-    """Stop when the user wants the server no longer: its deletion waits for us."""
-    instance.refresh()
+    """Stop when the user wants the server no longer: its deletion waits for us.
+
+    Nova's database or conductor may be away for a moment in the minutes that a deployment takes; that ends none.
+    """
+    try:
+        instance.refresh()
+    except oslo_messaging.MessagingException as error:
+        LOG.warning("Whether the server is wanted still cannot be asked now: %s", error, instance=instance)
+        return
     if instance.task_state == task_states.DELETING:
         raise exception.UnexpectedDeletingTaskStateError(
             instance_uuid=instance.uuid, expected={"task_state": []}, actual={"task_state": [task_states.DELETING]}
