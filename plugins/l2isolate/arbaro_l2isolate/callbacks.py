@@ -42,7 +42,8 @@ class L2IsolateCallbacks(securitygroups_rpc.SecurityGroupAgentRpcCallbackMixin, 
         """Withdraw the routes to a server that is now active on another host."""
         if kwargs.get("host") == cfg.CONF.host:
             device = names.tap_of(kwargs["port_id"])
-            self.agent.plugin_rpc.listing.forget(device)
+            # Also in the next turn: an answer to this one may be on its way that was true before the message.
+            self._heard_of(device)
             self.agent.mgr.withdraw(device)
 
     def binding_activate(self, context, **kwargs):

@@ -251,6 +251,19 @@ def test_a_tap_of_another_kind_of_network_is_left_alone():
     assert names.tap_of("0123456789abcdef") == "tap0123456789a"
 
 
+def test_an_answer_from_before_a_server_left_is_made_good_in_the_next_turn():
+    loop = Loop()
+    loop.step("create", 0, 0)
+    loop.step("plug", 0, 0)
+    loop.turn()
+    answer = details(loop.neutron, TAPS[0])
+    loop.step("migrate", 0, 0)
+    loop.mgr.serve([answer])
+    assert loop.host.taps[TAPS[0]].routes
+    loop.turn()
+    assert not loop.host.taps[TAPS[0]].routes
+
+
 def coming(*, sent, announced=True):
     """A server that moves here: its tap is made, its port still active elsewhere; so many frames were sent before."""
     loop = Loop()

@@ -13,9 +13,11 @@ from nova.scheduler import filters
 from nova.scheduler.client import report
 from oslo_log import log
 
+from arbaro_nova.machines.resources import HYPERVISOR_TYPE
+
 LOG = log.getLogger(__name__)
-#: What the machine driver calls its nodes, and where its nodes say what they stand in.
-HYPERVISOR_TYPE, DOMAIN = "arbaro-machines", ("room", "rack")
+#: Where the machine driver's nodes say what they stand in.
+DOMAIN = ("room", "rack")
 
 
 class MachineSpreadFilter(filters.BaseHostFilter):
