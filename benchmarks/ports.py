@@ -116,7 +116,7 @@ class Bench:
     def since(self, began: float, taps: list[str], kinds: tuple[str, ...]) -> list[float]:
         """Seconds until each of the taps had all of this; those that have not got it are left out."""
         there = [tap for tap in taps if self.settled([tap], kinds)]
-        return sorted(max(self.seen[kind, tap] for kind in kinds) - began for tap in there)
+        return [max(self.seen[kind, tap] for kind in kinds) - began for tap in there]
 
     def fill(self, wanted: int) -> Figures:
         """Add ports in batches until there are so many, or until the next batch would not end in time."""

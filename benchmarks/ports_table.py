@@ -56,6 +56,7 @@ def spread(times: list[float]) -> str:
     """Half of the times are below the first number, 99 of 100 below the second (of a few: all)."""
     if not times:
         return "none"
+    times = sorted(times)
     return f"{statistics.median(times):.2f} / {times[min(len(times) - 1, int(len(times) * 0.99))]:.2f} s"
 
 
