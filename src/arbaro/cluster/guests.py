@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from arbaro import shell
-from arbaro.cluster import aptsources
+from arbaro.cluster import aptsources, packages
 from arbaro.errors import ArbaroError, CommandError
 from arbaro.settings import cache_dir, files_dir
 from arbaro.steps import Note, Step
@@ -68,7 +68,7 @@ class Guest:
             out = Path(scratch) / "out"
             out.mkdir()
             try:
-                self._install_extra_packages(note)
+                packages.install(EXTRA_PACKAGES[self.name], note)
                 shell.run([self.recipe / "build", out, sources, SUITE], timeout=1200, on_line=note)
             except CommandError as error:
                 error.what = f"The guest image {self.name} could not be built."
@@ -76,15 +76,6 @@ class Guest:
                 raise
             # Only a complete build gets the final name.
             out.rename(self.directory)
-
-    def _install_extra_packages(self, note: Note) -> None:
-        packages = EXTRA_PACKAGES[self.name]
-        if packages and not shell.succeeds(["dpkg", "-s", *packages]):
-            note(f"installing {', '.join(packages)}")
-            env = {"DEBIAN_FRONTEND": "noninteractive"}
-            shell.run(["apt-get", "--quiet", "update"], env=env, timeout=300, on_line=note)
-            install = ["apt-get", "--quiet", "--yes", "--no-install-recommends", "install"]
-            shell.run([*install, *packages], env=env, timeout=600, on_line=note)
 
 
 def guest(name: str) -> Guest:

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from arbaro import shell
-from arbaro.errors import ArbaroError, CommandError
+from arbaro.cluster import packages
+from arbaro.errors import ArbaroError
 from arbaro.steps import Note
 
 #: Debian package → why we need it, as `up` says it before it installs anything.
@@ -67,24 +68,12 @@ def choose_virt_type(cpuinfo: str, kvm: Path = Path("/dev/kvm")) -> tuple[str, s
 
 def missing_packages() -> list[str]:
     """Name the packages of PACKAGES that are not installed."""
-    status = shell.run(["dpkg-query", "-W", "-f", "${Package} ${db:Status-Status}\n", *PACKAGES], check=False)
-    installed = {line.split()[0] for line in status.splitlines() if line.endswith(" installed")}
-    return [name for name in PACKAGES if name not in installed]
+    return packages.missing(PACKAGES)
 
 
 def install_packages(note: Note) -> None:
-    """Install what is missing, from the machine's own apt sources."""
-    env = {"DEBIAN_FRONTEND": "noninteractive", "NEEDRESTART_SUSPEND": "1"}
-    apt = ["apt-get", "--quiet", "--yes", "--option", "DPkg::Lock::Timeout=300"]
-    try:
-        note("reading the package lists")
-        shell.run([*apt, "update"], env=env, timeout=300, on_line=lambda _: None)
-        shell.run([*apt, "install", "--no-install-recommends", *missing_packages()], env=env, timeout=900, on_line=note)
-    except CommandError as error:
-        error.hint = (
-            "See whether `apt-get update` works on this machine (mirror, proxy, disk), then run the same command again."
-        )
-        raise
+    """Install what is missing of them."""
+    packages.install(PACKAGES, note)
 
 
 def cgroups_need_mending() -> bool:

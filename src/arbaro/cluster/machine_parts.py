@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from arbaro import shell
-from arbaro.cluster import aptsources
+from arbaro.cluster import aptsources, packages
 from arbaro.cluster.guests import Guest
 from arbaro.cluster.keys import digest, key_of
 from arbaro.errors import CommandError
@@ -80,7 +80,7 @@ def ramdisk(suite: str) -> Part:
     key = key_of([*sources, digest([recipe, files_dir() / "images/guests/tiny/root"])])
 
     def make(out: Path, note: Note) -> None:
-        install_packages(note)
+        packages.install(PACKAGES, note)
         listed = out.with_name("sources.list")
         listed.write_text("".join(f"{source}\n" for source in sources))
         shell.run([recipe / "build", out, listed, suite], timeout=900, on_line=note)
@@ -94,7 +94,7 @@ def disk(guest: Guest) -> Part:
     path = parts_dir() / f"tiny-disk-{key_of([guest.directory.name, digest([recipe])])}.raw"
 
     def make(out: Path, note: Note) -> None:
-        install_packages(note)
+        packages.install(PACKAGES, note)
         shell.run([recipe, guest.directory / "vmlinuz", guest.directory / "initrd", out], timeout=120, on_line=note)
 
     return Part("Put the guest tiny on a disk", path, make, 3)
@@ -111,17 +111,6 @@ def prune_parts(keep: set[Path], *, dry_run: bool = False) -> list[str]:
     for path in old if not dry_run else ():
         shutil.rmtree(path) if path.is_dir() else path.unlink()
     return [path.name for path in old]
-
-
-def install_packages(note: Note) -> None:
-    """Install what the recipes need and this machine lacks."""
-    if shell.succeeds(["dpkg", "-s", *PACKAGES]):
-        return
-    note(f"installing {', '.join(PACKAGES)}")
-    env = {"DEBIAN_FRONTEND": "noninteractive"}
-    shell.run(["apt-get", "--quiet", "update"], env=env, timeout=300, on_line=note)
-    install = ["apt-get", "--quiet", "--yes", "--no-install-recommends", "install"]
-    shell.run([*install, *PACKAGES], env=env, timeout=600, on_line=note)
 
 
 def _bundle(out: Path, requirements: Sequence[str], note: Note) -> None:
