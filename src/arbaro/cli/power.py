@@ -64,7 +64,10 @@ def _switch(name: str, verb: str, plan: "Callable[[Cloud], Plan]", *, verbose: b
     """Run a plan on a cloud that there is, while nobody else changes it."""
     from arbaro.locks import only_one
 
-    cloud = find_cloud(name)
+    # A name that is no cloud's leaves no lock file behind.
+    find_cloud(name)
     with only_one(name):
+        # Read again: until we had the lock, another run may have added hosts.
+        cloud = find_cloud(name)
         run(name, verb, lambda: plan(cloud), verbose=verbose)
     return EXIT_OK
