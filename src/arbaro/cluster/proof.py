@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The proof that a cloud works: a server made by the real client ran the script and is reached from this machine."""
 
+import re
 import sys
 from base64 import b64encode
 from dataclasses import dataclass
@@ -18,9 +19,9 @@ from arbaro.settings import openstack_command
 from arbaro.steps import Note
 
 SERVER = "first-vm"
-#: Where the guest keeps what the script printed, and the line that ends it (images/guests/README.md).
+#: Where the guest keeps what the script printed, and the guest's own line that ends it (images/guests/README.md).
 SCRIPT_LOG = "/var/log/user-script.log"
-SCRIPT_DONE = "user script done"
+SCRIPT_DONE = re.compile(r"arbaro: [\d.]+ user script done \(exit \d+\)\s*\Z")
 
 DEFAULT_SCRIPT = """#!/bin/sh
 echo "Hello from $(hostname), the first server of your own cloud."
@@ -95,7 +96,7 @@ class Proof:
         return "".join(line for line in self._script_log().splitlines(True) if not line.startswith("arbaro: "))
 
     def _script_has_ended(self) -> bool:
-        return SCRIPT_DONE in self._script_log()
+        return script_has_ended(self._script_log())
 
     def _script_log(self) -> str:
         address = self.address()
@@ -212,3 +213,8 @@ class Proof:
         keys = host_keys(self._console())
         if keys:
             write_private(self._known_guests, "".join(f"{address} {key}\n" for key in keys))
+
+
+def script_has_ended(log: str) -> bool:
+    """Say whether the guest's own word is the last one; the script may have printed the same before."""
+    return SCRIPT_DONE.search(log) is not None

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Containers' states are read so that nothing that has ever run is made anew, and files travel with their modes."""
 
+from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
 from arbaro.cluster.providers import netavark
-from arbaro.cluster.providers.podman import _state, _write
+from arbaro.cluster.providers.podman import _state, _write, leads_to
 
 NEVER = -62135596800
 
@@ -27,3 +28,15 @@ def test_only_tables_in_which_nothing_is_left_are_removed() -> None:
     assert not netavark.is_empty("*nat\n:PREROUTING ACCEPT [0:0]\n-A PREROUTING -j X\nCOMMIT\n")
     assert not netavark.is_empty("*filter\n:FORWARD DROP [0:0]\nCOMMIT\n")
     assert not netavark.is_empty("*nat\n:MINE - [0:0]\nCOMMIT\n")
+
+
+def test_a_route_is_the_whole_network_by_the_whole_address() -> None:
+    network, via = IPv4Network("198.18.5.0/24"), IPv4Address("198.18.4.4")
+    others = [
+        {"dst": "default", "gateway": "198.18.4.4"},
+        {"dst": "198.18.5.0/24", "gateway": "198.18.4.40"},
+        {"dst": "198.18.5.0/24", "dev": "eth0", "prefsrc": "198.18.4.4"},
+        {"dst": "198.18.5.0/25", "gateway": "198.18.4.4"},
+    ]
+    assert not leads_to(others, network, via)
+    assert leads_to([*others, {"dst": "198.18.5.0/24", "gateway": "198.18.4.4", "dev": "podman1"}], network, via)

@@ -9,6 +9,7 @@ import json
 import os
 import resource
 import shutil
+from collections.abc import Iterable, Mapping
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Any
@@ -278,7 +279,12 @@ def wanted_routes(spec: CloudSpec) -> dict[IPv4Network, IPv4Address]:
 
 
 def _is_routed(network: IPv4Network, via: IPv4Address) -> bool:
-    return str(via) in shell.run(["ip", "-4", "route", "show", str(network)])
+    return leads_to(json.loads(shell.run(["ip", "-4", "-json", "route", "show"])), network, via)
+
+
+def leads_to(routes: Iterable[Mapping[str, Any]], network: IPv4Network, via: IPv4Address) -> bool:
+    """Say whether exactly this network is routed to exactly this address. `routes` are as `ip -json` prints them."""
+    return any(route["dst"] == str(network) and route.get("gateway") == str(via) for route in routes)
 
 
 def _networks(spec: CloudSpec) -> dict[str, IPv4Network]:
