@@ -2,6 +2,7 @@
 """What the first server stands on: guest image, flavour, network, keypair, security group."""
 
 import json
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -75,14 +76,30 @@ class Ground:
         """The admin's own images of this name; other projects may call theirs the same."""
         return list(self.connection.image.images(name=name, owner=self.connection.current_project_id))
 
+    def own(self, listing: Callable[..., Iterable[Any]], name: str) -> Any:
+        """The admin's own one of this name, or None. An admin's list has those of other projects too."""
+        return next(iter(listing(name=name, project_id=self.connection.current_project_id)), None)
+
+    def image_id(self) -> str:
+        """The guest image's id; by name the client might find another project's."""
+        return str(next(image.id for image in self._images(self.guest.name) if image.status == "active"))
+
+    def network_id(self) -> str:
+        """The servers' network's id."""
+        return str(self.own(self.connection.network.networks, NETWORK).id)
+
+    def security_group_id(self) -> str:
+        """The security group's id."""
+        return str(self.own(self.connection.network.security_groups, SECURITY_GROUP).id)
+
     def is_incomplete(self) -> bool:
         """Say whether flavour, network, keypair or security group is missing."""
         c = self.connection
         return not (
             c.compute.find_flavor(FLAVOR)
-            and c.network.find_subnet(NETWORK)
+            and self.own(c.network.subnets, NETWORK)
             and c.compute.find_keypair(KEYPAIR)
-            and (group := c.network.find_security_group(SECURITY_GROUP))
+            and (group := self.own(c.network.security_groups, SECURITY_GROUP))
             and len(group.security_group_rules) >= 4
         )
 
@@ -112,12 +129,12 @@ class Ground:
 
     def _make_network(self) -> None:
         neutron, pool = self.connection.network, self.spec.provider
-        network = neutron.find_network(NETWORK) or neutron.create_network(
+        network = self.own(neutron.networks, NETWORK) or neutron.create_network(
             name=NETWORK,
             is_shared=True,
             **self.spec.driver.network,
         )
-        if not neutron.find_subnet(NETWORK):
+        if not self.own(neutron.subnets, NETWORK):
             neutron.create_subnet(
                 name=NETWORK,
                 network_id=network.id,
@@ -134,14 +151,15 @@ class Ground:
         name, neutron = self.spec.driver.subnet_pool, self.connection.network
         if name is None:
             return {}
-        pool = neutron.find_subnet_pool(name) or neutron.create_subnet_pool(
+        pool = self.own(neutron.subnet_pools, name) or neutron.create_subnet_pool(
             name=name, is_shared=True, prefixes=[str(self.spec.provider)], default_prefix_length=24
         )
         return {"subnet_pool_id": pool.id}
 
     def _make_security_group(self) -> None:
         neutron = self.connection.network
-        group = neutron.find_security_group(SECURITY_GROUP) or neutron.create_security_group(name=SECURITY_GROUP)
+        found = self.own(neutron.security_groups, SECURITY_GROUP)
+        group = found or neutron.create_security_group(name=SECURITY_GROUP)
         allowed = {(rule.get("protocol"), rule.get("port_range_min")) for rule in group.security_group_rules}
         for protocol, port in (("icmp", None), ("tcp", 22)):
             if (protocol, port) not in allowed:

@@ -10,7 +10,7 @@ from typing import Any
 
 from arbaro import shell
 from arbaro.checks import Finding, wait_until_silent
-from arbaro.cluster.ground import FLAVOR, KEYPAIR, NETWORK, SECURITY_GROUP, Ground
+from arbaro.cluster.ground import FLAVOR, KEYPAIR, Ground
 from arbaro.cluster.guest_console import broken_link, host_keys
 from arbaro.cluster.identity import write_private
 from arbaro.errors import ArbaroError, CommandError, WaitTimeout
@@ -153,8 +153,9 @@ class Proof:
         return self._compute.get_server(found) if found else None
 
     def _create(self) -> None:
-        image = ["--image", self.ground.guest.name, "--flavor", FLAVOR]
-        network = ["--network", NETWORK, "--key-name", KEYPAIR, "--security-group", SECURITY_GROUP]
+        # Ids, because another project may have a network, a group or a shared image of the same name.
+        image = ["--image", self.ground.image_id(), "--flavor", FLAVOR, "--key-name", KEYPAIR]
+        network = ["--network", self.ground.network_id(), "--security-group", self.ground.security_group_id()]
         script = ["--user-data", str(self._script_file())]
         # Only the id is asked for: all that is printed goes to the log, and nova prints a password too.
         answer = ["-f", "value", "-c", "id"]

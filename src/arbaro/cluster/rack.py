@@ -48,7 +48,7 @@ class Rack:
         """Say whether image, flavour or network for machines is missing."""
         c = self.ground.connection
         flavor = c.compute.find_flavor(FLAVOR, get_extra_specs=True)
-        return not (flavor and flavor.extra_specs and c.network.find_subnet(NETWORK) and self._image())
+        return not (flavor and flavor.extra_specs and self._subnet() and self._image())
 
     def prepare(self, note: Note) -> None:
         """Make a flavour and a network, and upload a guest on a disk that starts by itself."""
@@ -80,11 +80,14 @@ class Rack:
 
     def _make_network(self) -> None:
         neutron = self.ground.connection.network
-        network = neutron.find_network(NETWORK) or neutron.create_network(
+        network = self.ground.own(neutron.networks, NETWORK) or neutron.create_network(
             name=NETWORK, is_shared=True, provider_network_type="flat", provider_physical_network="rack"
         )
-        if not neutron.find_subnet(NETWORK):
+        if not self._subnet():
             neutron.create_subnet(network_id=network.id, **wanted_subnet(self.spec.rack_network))
+
+    def _subnet(self) -> Any:
+        return self.ground.own(self.ground.connection.network.subnets, NETWORK)
 
     def lacks_machines(self) -> bool:
         """Say whether a machine is not enrolled, not in the stock yet, or not offered; or whether nobody answers."""
