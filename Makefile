@@ -27,11 +27,12 @@ lint: dev  ## style, types, and who may import whom
 unit: dev  ## unit tests: seconds, no root, no network
 	$(PYTEST) tests/unit
 
-envs: dev  ## environments in real bash, zsh and fish, on fake clouds (apt-get install zsh fish)
+envs: dev  ## environments in real bash, zsh and fish, on fake clouds
+	tests/install envs
 	$(PYTEST) tests/envs
 
 plugins: dev .venv-machines/.dev  ## plug-ins inside real neutron and nova (root, for what it installs and for namespaces)
-	tests/plugins/install
+	tests/install plugins
 	/usr/bin/python3 -m pytest tests/plugins/l2isolate
 	tests/plugins/nova/run
 	/usr/bin/python3 -m pytest tests/plugins/machines_driver
@@ -39,22 +40,31 @@ plugins: dev .venv-machines/.dev  ## plug-ins inside real neutron and nova (root
 machines: .venv-machines/.dev  ## the physical-machine service: its API, its workers, emulated BMCs (no root)
 	$(MACHINES_PYTEST) tests/machines/unit tests/machines/service tests/machines/emulated
 machines-live: .venv-machines/.dev  ## the same with real ramdisk and disks, in emulated machines (root)
-	tests/machines/install live
+	tests/install machines-live
 	.venv-machines/bin/python -m tests.machines.live.recipes
 	tests/machines/live/in-own-namespaces $(MACHINES_PYTEST) -s tests/machines/live
 .venv-machines/.dev: services/machines/pyproject.toml services/machines/constraints.txt
-	tests/machines/install
+	tests/install machines
 	/usr/bin/python3 -m venv .venv-machines
 	.venv-machines/bin/pip install --quiet --no-compile --disable-pip-version-check -c services/machines/constraints.txt -e 'services/machines[service,test]'
 	touch $@
 
 live: dev  ## live tests: a real cloud, made by our own command (root; KEEP=1 keeps it)
 	$(PYTEST) tests/live -m 'not soak' $(if $(KEEP),--keep)
-
-test: lint unit envs plugins machines live  ## all tests
-
-soak: dev machines-live  ## longer tests: kill it at many moments, start it over and over
+live-soak: dev  ## the longer ones of them (root)
 	$(PYTEST) tests/live -m soak
+
+prepare: dev .venv-machines/.dev  ## what suites fetch by pip, so that they need not wait for it
+	tests/plugins/nova/run fetch
+
+images: dev  ## all images that live tests need
+	./arbaro images build machines
+
+test: ## all tests: what needs no cloud beside the bakes, then live; tells the minutes of each
+	/usr/bin/python3 tests/run.py test
+
+soak: ## what is heavy and seldom breaks; tells when it was last run (benchmarks/soak.md)
+	/usr/bin/python3 tests/run.py soak
 
 bench: dev  ## the benchmarks' tables
 	$(PYTHON) benchmarks/up.py
@@ -67,4 +77,4 @@ wheel: dev  ## the installable packages, in dist/: the tool, and the plug-ins fo
 deb: wheel  ## the plug-in for any other nova on Debian, in dist/
 	plugins/deb dist/arbaro_nova-*.whl dist python3-nova
 
-.PHONY: help dev fmt lint unit envs plugins machines machines-live live test soak bench wheel deb
+.PHONY: help dev fmt lint unit envs plugins machines machines-live live live-soak prepare images test soak bench wheel deb

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a hypervisor with many taps costs: our agent's own code in a namespace, beside neutron's stock firewall driver.
 
-    /usr/bin/python3 benchmarks/network.py [TAPS]     root; Debian's neutron (tests/plugins/install); default 1,000 taps
+    /usr/bin/python3 benchmarks/network.py [TAPS]     root; Debian's neutron (tests/install plugins); default 1,000 taps
 
 Real: taps, routes, nft, iptables, ipset, dnsmasq, the manager, both firewall drivers. Stands in: neutron-server and its
 answers (no message is sent), privsep (functions run in this process), guests (no tap has one; one asks for a lease).

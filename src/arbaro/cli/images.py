@@ -36,27 +36,35 @@ def images_list(as_json: bool) -> int:
 @click.option("--release", default="zed", show_default=True)
 @VERBOSE
 def images_build(names: tuple[str, ...], release: str, verbose: bool) -> int:
-    """Build what is missing: `hosts`, `tiny`, `debian-12`; without a name, hosts and tiny.
+    """Build what is missing: `hosts`, `machines`, `tiny`, `debian-12`; without a name, hosts and tiny.
+
+    `machines` is what clouds with physical machines need: all hosts, the ramdisk, and the guest tiny on a disk.
 
     \b
     arbaro images build
+    arbaro images build machines
     arbaro images build debian-12
     """
-    from arbaro.cluster import guests, lifecycle, machine
+    from arbaro.cluster import guests, lifecycle, machine, machine_parts
     from arbaro.cluster.drivers import DEFAULT_DRIVER
     from arbaro.cluster.images import HostImages, clean_after_builds
     from arbaro.releases import load_release
 
     provider()
-    wanted = names or ("hosts", "tiny")
-    recipes = [guests.guest(name) for name in wanted if name != "hosts"]
+    wanted = {*names} | ({"tiny"} if "machines" in names else set()) or {"hosts", "tiny"}
+    recipes = [guests.guest(name) for name in wanted if name not in ("hosts", "machines")]
     chosen = load_release(release)
     announce_packages()
     with only_one_for_images():
         run("images", "prepare", lifecycle.prepare_machine, verbose=verbose)
-        plan: lifecycle.Plan = [*(recipe.step() for recipe in recipes), clean_after_builds()]
-        if "hosts" in wanted:
-            plan = [*HostImages(chosen, DEFAULT_DRIVER, machine.look_at_machine()).steps(), *plan]
+        guest_steps = [recipe.step() for recipe in recipes]
+        plan: lifecycle.Plan = [*guest_steps]
+        if {"hosts", "machines"} & wanted:
+            images = HostImages(chosen, DEFAULT_DRIVER, machine.look_at_machine(), machines="machines" in wanted)
+            plan = images.steps(*guest_steps)
+        if "machines" in wanted:
+            plan += [machine_parts.disk(guests.guest("tiny")).step()]
+        plan.append(clean_after_builds())
         run("images", "build", lambda: plan, verbose=verbose)
     return EXIT_OK
 

@@ -5,10 +5,14 @@ what pip would have written (real: the entry points of pyproject.toml; stands in
 import importlib.util
 import os
 import pathlib
+import signal
 import sys
 import tempfile
 import tomllib
 
+# Where tests were started with Ctrl-C ignored (nohup, some CI systems), all that they start would ignore it as well.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 PLUGIN = pathlib.Path(__file__).parents[3] / "plugins" / "l2isolate"
 
 

@@ -15,9 +15,10 @@ import subprocess
 import sys
 import time
 
-import conftest
 import pytest
 from hypervisor import Guest, Hypervisor, inside, is_root, ping, run, wait_for
+
+import conftest
 
 pytestmark = pytest.mark.skipif(not is_root(), reason="makes network namespaces")
 A, B = Guest("a", 1, "10.64.1.11"), Guest("b", 2, "10.64.1.12")

@@ -3,10 +3,14 @@
 
 import importlib.util
 import pathlib
+import signal
 import sys
 
 import pytest
 
+# Where tests were started with Ctrl-C ignored (nohup, some CI systems), all that they start would ignore it as well.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 ROOT = pathlib.Path(__file__).parents[3]
 # Files beside the plug-in's would be taken for part of it.
 sys.dont_write_bytecode = True
