@@ -27,15 +27,6 @@ def test_it_is_named(tool: Tool, words: list[str], said: str) -> None:
     assert "Traceback" not in printed
 
 
-def test_without_root_there_is_one_clear_sentence(tool: Tool) -> None:
-    tool.arbaro("--version")
-    site = next((ROOT / ".venv/lib").glob("python3*/site-packages"))
-    script = "import os, sys; from arbaro.cli import main; os.setuid(65534); sys.argv = ['arbaro', 'ls']; main()"
-    done = tool.run(["env", f"PYTHONPATH={ROOT / 'src'}:{site}", "/usr/bin/python3", "-c", script], code=2)
-    assert "needs root" in done
-    assert "sudo" in done
-
-
 def test_a_range_without_a_free_network_is_named(tool: Tool, tmp_path: Path) -> None:
     config = tmp_path / "arbaro"
     config.mkdir()

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """The command line is there at once: naming the commands imports none of what they need."""
 
+import os
 import subprocess
 import sys
 from ipaddress import IPv4Network
+from pathlib import Path
 
 import pytest
 from click.shell_completion import ShellComplete
@@ -43,3 +45,14 @@ def test_the_shell_completes_clouds_and_hosts(
     monkeypatch.setattr(options, "provider", Clouds)
     found = ShellComplete(cli, {}, "arbaro", "_ARBARO_COMPLETE").get_completions(words, incomplete)
     assert [item.value for item in found] == offered
+
+
+def test_without_root_there_is_one_clear_sentence(tmp_path: Path) -> None:
+    # Root becomes somebody else here, but may go on reading: the checkout may be where others cannot (/root).
+    may_read = ["--inh-caps", "+dac_override", "--ambient-caps", "+dac_override"]
+    nobody = ["setpriv", "--reuid", "65534", "--clear-groups", *may_read] if os.geteuid() == 0 else []
+    command = [*nobody, str(Path(sys.executable).with_name("arbaro")), "ls"]
+    done = subprocess.run(command, env={**os.environ, "HOME": str(tmp_path)}, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "needs root" in done.stderr and "sudo" in done.stderr
+    assert "Traceback" not in done.stderr
