@@ -19,8 +19,9 @@ from typing import Any
 TESTS = pathlib.Path(__file__).parents[1] / "tests/plugins/l2isolate"
 sys.path.insert(0, str(TESTS))
 
-import conftest  # noqa: E402, F401 - finds the plug-in
 import eventlet  # noqa: E402
+
+import conftest  # noqa: E402, F401 - finds the plug-in
 
 eventlet.monkey_patch()
 
