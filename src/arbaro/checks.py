@@ -8,8 +8,8 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from arbaro import shell
 from arbaro.errors import WaitTimeout
+from arbaro.runs import current_run
 
 
 @dataclass(frozen=True)
@@ -48,5 +48,4 @@ def wait_until_silent(
                 hint=hint or next((finding.run for finding in findings if finding.run), ""),
             )
         note(f"{findings[0]}" + (f" and {len(findings) - 1} more" if len(findings) > 1 else ""))
-        if shell.interrupted.wait(interval):
-            raise KeyboardInterrupt
+        current_run().sleep(interval)

@@ -12,7 +12,7 @@ from typing import Any
 
 from arbaro.errors import ArbaroError
 from arbaro.settings import cache_dir
-from arbaro.steps import Note, Step, flatten
+from arbaro.steps import Note, Outcome, Plan, Step, flatten
 
 #: Nobody waits longer than this without a sign of life.
 HEARTBEAT = 8.0
@@ -68,12 +68,12 @@ class Progress:
     HEARTBEAT seconds. The times of this run are remembered for the next run's estimate.
     """
 
-    def __init__(self, plan: Sequence[Step | Sequence[Step]]) -> None:
-        self.times: dict[str, float] = {}
+    def __init__(self, plan: Plan) -> None:
+        self._times: dict[str, float] = {}
         # Steps that run side by side stand in one group.
-        self._groups = [[step.title for step in ([part] if isinstance(part, Step) else part)] for part in plan]
-        self._waiting = {step.title: _remembered().get(step.title, step.seconds) for step in flatten(plan)}
-        self._running: dict[str, tuple[float, str]] = {}
+        self._groups = [[part] if isinstance(part, Step) else part for part in plan]
+        self._waiting = {step: _remembered().get(str(step), step.seconds) for step in flatten(plan)}
+        self._running: dict[Step, tuple[float, str]] = {}
         self._moving = sys.stdout.isatty()
         self._lock = threading.RLock()
         self._last_line = time.monotonic()
@@ -90,40 +90,35 @@ class Progress:
             over.set()
             beat.join()
             self._clear()
-            _remember(self.times)
+            _remember(self._times)
 
     def start(self, step: Step) -> Note:
         """Show that a step begins."""
         with self._lock:
-            self._running[step.title] = (time.monotonic(), "")
+            self._running[step] = (time.monotonic(), "")
             if not self._moving:
-                self._print(f"  … {step.title}")
-        return lambda text: self._note(step.title, text)
+                self._print(f"  … {step}")
+        return lambda text: self._note(step, text)
 
-    def skip(self, step: Step) -> None:
-        """Show that a step was done already."""
+    def end(self, outcome: Outcome) -> None:
+        """Show how a step ended, and how long it took."""
+        step = outcome.step
         with self._lock:
-            self._waiting.pop(step.title, None)
-            self._print(_paint("2", f"  – {step.title}: done before"))
+            self._running.pop(step, None)
+            if outcome.skipped:
+                self._waiting.pop(step, None)
+                self._print(_paint("2", f"  – {step}: done before"))
+            elif outcome.error:
+                self._print(_paint("31", "  ✗ ") + f"{step}  {seconds(outcome.seconds)}")
+            else:
+                self._waiting.pop(step, None)
+                self._times[str(step)] = outcome.seconds
+                self._print(_paint("32", "  ✓ ") + f"{step}  {_paint('2', seconds(outcome.seconds))}")
 
-    def done(self, step: Step) -> None:
-        """Show that a step has taken hold, and how long it took."""
+    def _note(self, step: Step, text: str) -> None:
         with self._lock:
-            began, _ = self._running.pop(step.title)
-            self._waiting.pop(step.title, None)
-            self.times[step.title] = time.monotonic() - began
-            self._print(_paint("32", "  ✓ ") + f"{step.title}  {_paint('2', seconds(self.times[step.title]))}")
-
-    def fail(self, step: Step) -> None:
-        """Show that a step failed."""
-        with self._lock:
-            began, _ = self._running.pop(step.title)
-            self._print(_paint("31", "  ✗ ") + f"{step.title}  {seconds(time.monotonic() - began)}")
-
-    def _note(self, title: str, text: str) -> None:
-        with self._lock:
-            if title in self._running:
-                self._running[title] = (self._running[title][0], text)
+            if step in self._running:
+                self._running[step] = (self._running[step][0], text)
 
     def _beat(self, over: threading.Event) -> None:
         frames = 0
@@ -141,19 +136,19 @@ class Progress:
 
     def _line(self) -> str:
         now = time.monotonic()
-        title = min(self._running, key=lambda name: self._running[name][0])
-        began, note = self._running[title]
+        step = min(self._running, key=lambda running: self._running[running][0])
+        began, note = self._running[step]
         others = f" (+{len(self._running) - 1} beside it)" if len(self._running) > 1 else ""
         left = self._remaining(now)
         ahead = f"about {seconds(max(left, 1))} left" if left > 0 else "longer than usual"
-        return f"{title}{others}  {seconds(now - began)} · {ahead}" + (f" · {note}" if note else "")
+        return f"{step}{others}  {seconds(now - began)} · {ahead}" + (f" · {note}" if note else "")
 
     def _remaining(self, now: float) -> float:
         left = {
-            title: max(value - (now - self._running[title][0] if title in self._running else 0), 0)
-            for title, value in self._waiting.items()
+            step: max(value - (now - self._running[step][0] if step in self._running else 0), 0)
+            for step, value in self._waiting.items()
         }
-        return sum(max(left.get(title, 0) for title in group) for group in self._groups if group)
+        return sum(max(left.get(step, 0) for step in group) for group in self._groups if group)
 
     def _print(self, text: str) -> None:
         self._clear()

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from arbaro import output
-from arbaro.steps import Step
+from arbaro.steps import Outcome, Step
 
 
 @pytest.fixture(autouse=True)
@@ -33,7 +33,7 @@ def test_a_long_step_gives_signs_of_life(monkeypatch: pytest.MonkeyPatch, capsys
     with output.Progress([one]).shown() as progress:
         progress.start(one)("installing")
         time.sleep(0.7)
-        progress.done(one)
+        progress.end(Outcome(one, 0.7))
     printed = capsys.readouterr().out
     assert "about" in printed
     assert "left · installing" in printed

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The command `arbaro`: parse, call one room, output. Rooms are imported late, so that --help is there at once."""
 
+import signal
 import sys
 import traceback
 
@@ -13,6 +14,7 @@ from arbaro.errors import EXIT_FAILURE, EXIT_OK, ArbaroError
 
 def main() -> None:
     """Run the command line; errors end as one readable message and exit code 2."""
+    _heed_ends()
     try:
         code = cli.main(prog_name="arbaro", standalone_mode=False)
     except ArbaroError as error:
@@ -32,6 +34,13 @@ def main() -> None:
         click.echo("This is a fault in arbaro itself; please report it with the lines above.", err=True)
         code = EXIT_FAILURE
     sys.exit(code if isinstance(code, int) else EXIT_OK)
+
+
+def _heed_ends() -> None:
+    """Have `kill` and a closed terminal end us as Ctrl-C does: with what we have started. `nohup` is respected."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) == signal.SIG_DFL:
+            signal.signal(number, signal.default_int_handler)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})

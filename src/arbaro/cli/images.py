@@ -49,6 +49,7 @@ def images_build(names: tuple[str, ...], release: str, verbose: bool) -> int:
     from arbaro.cluster.drivers import DEFAULT_DRIVER
     from arbaro.cluster.images import HostImages, clean_after_builds
     from arbaro.releases import load_release
+    from arbaro.steps import Step
 
     provider()
     wanted = {*names} | ({"tiny"} if "machines" in names else set()) or {"hosts", "tiny"}
@@ -58,7 +59,7 @@ def images_build(names: tuple[str, ...], release: str, verbose: bool) -> int:
     with only_one_for_images():
         run("images", "prepare", lifecycle.prepare_machine, verbose=verbose)
         guest_steps = [recipe.step() for recipe in recipes]
-        plan: lifecycle.Plan = [*guest_steps]
+        plan: list[Step | list[Step]] = [*guest_steps]
         if {"hosts", "machines"} & wanted:
             images = HostImages(chosen, DEFAULT_DRIVER, machine.look_at_machine(), machines="machines" in wanted)
             plan = images.steps(*guest_steps)

@@ -3,7 +3,7 @@
 
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from arbaro.cluster.cloud import Cloud
     from arbaro.cluster.providers import Provider
     from arbaro.hosts import Host
-    from arbaro.steps import Step
+    from arbaro.steps import Outcome, Plan
 
 
 def complete_clouds(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
@@ -94,32 +94,28 @@ def only_one_for_images() -> AbstractContextManager[None]:
     return only_one("images", wait=lambda: output.say("Waiting for another arbaro that works on images."))
 
 
-def run(
-    name: str,
-    verb: str,
-    plan: Callable[[], "Sequence[Step | Sequence[Step]]"],
-    *,
-    verbose: bool,
-    dry_run: bool = False,
-) -> dict[str, float]:
-    """Run a plan with its progress shown and its full log kept; returns the seconds of each step that was done."""
-    from arbaro import output, shell
+def run(name: str, verb: str, plan: "Callable[[], Plan]", *, verbose: bool, dry_run: bool = False) -> "list[Outcome]":
+    """Run a plan with its progress shown and its full log kept; returns how each step ended."""
+    from arbaro import output
     from arbaro.openstack import cloud_errors
+    from arbaro.runs import current_run
     from arbaro.settings import log_file
     from arbaro.steps import flatten, run_plan
 
+    def guard() -> AbstractContextManager[None]:
+        return cloud_errors(f"arbaro status {name}")
+
     log = log_file(name, verb)
-    with shell.log_to(log, echo=verbose):
+    with current_run().log_to(log, echo=verbose):
         try:
-            with cloud_errors(f"arbaro status {name}"):
+            with guard():
                 steps = plan()
                 if dry_run:
                     for step in flatten(steps):
-                        output.say(f"  {'would do' if step.needed() else 'done before'}: {step.title}")
-                    return {}
-                with output.Progress(steps).shown() as progress:
-                    run_plan(steps, progress)
+                        output.say(f"  {'would do' if step.needed() else 'done before'}: {step}")
+                    return []
+            with output.Progress(steps).shown() as progress:
+                return run_plan(steps, progress, guard=guard)
         except ArbaroError as error:
             output.print_error(error, log=log)
             sys.exit(EXIT_FAILURE)
-    return progress.times

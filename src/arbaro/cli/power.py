@@ -11,7 +11,7 @@ from arbaro.errors import EXIT_OK
 
 if TYPE_CHECKING:
     from arbaro.cluster.cloud import Cloud
-    from arbaro.cluster.lifecycle import Plan
+    from arbaro.steps import Plan
 
 
 @click.command()
@@ -53,9 +53,13 @@ def down(name: str, dry_run: bool, verbose: bool) -> int:
     podman = provider()
     check_name(name)
     with only_one(name, last=True):
-        times = run(name, "down", lambda: lifecycle.down(name, podman), verbose=verbose, dry_run=dry_run)
+        outcomes = run(name, "down", lambda: lifecycle.down(name, podman), verbose=verbose, dry_run=dry_run)
     if not dry_run:
-        done = f"The cloud {name} is gone; the images stay" if times else f"There was nothing of a cloud {name}"
+        done = (
+            f"The cloud {name} is gone; the images stay"
+            if any(outcome.done for outcome in outcomes)
+            else f"There was nothing of a cloud {name}"
+        )
         output.say(f"{done} (arbaro images ls).")
     return EXIT_OK
 

@@ -21,6 +21,7 @@ from arbaro.errors import EXIT_OK, ArbaroError
 
 if TYPE_CHECKING:
     from arbaro.cluster.cloud import Cloud, Wish
+    from arbaro.steps import Outcome
 
 
 @click.command()
@@ -60,17 +61,17 @@ def up(dry_run: bool, verbose: bool, **wishes: Any) -> int:
         output.say("The rest of the plan can be looked at when these packages are installed.")
         return EXIT_OK
     with only_one(wish.name, last=dry_run):
-        times = run(wish.name, "prepare", lifecycle.prepare_machine, verbose=verbose, dry_run=dry_run)
+        outcomes = run(wish.name, "prepare", lifecycle.prepare_machine, verbose=verbose, dry_run=dry_run)
         with only_one_for_images():
             cloud = reached_directly(wanted_cloud(wish, podman))
             output.say(_describe(cloud))
             check_room(cloud)
-            times |= run(wish.name, "ground", lambda: lifecycle.lay_ground(cloud), verbose=verbose, dry_run=dry_run)
-        times |= run(wish.name, "up", lambda: lifecycle.up(cloud), verbose=verbose, dry_run=dry_run)
+            outcomes += run(wish.name, "ground", lambda: lifecycle.lay_ground(cloud), verbose=verbose, dry_run=dry_run)
+        outcomes += run(wish.name, "up", lambda: lifecycle.up(cloud), verbose=verbose, dry_run=dry_run)
         if not dry_run:
             with cloud_errors(f"arbaro status {wish.name}"):
                 _say_what_the_script_printed(cloud)
-                _say_times(times, time.monotonic() - began)
+                _say_times(outcomes, time.monotonic() - began)
                 _say_next(cloud)
     return EXIT_OK
 
@@ -117,12 +118,11 @@ def _say_what_the_script_printed(cloud: "Cloud") -> None:
         output.warn(f"  {cloud.proof.client()} server delete {SERVER}")
 
 
-def _say_times(times: dict[str, float], total: float) -> None:
+def _say_times(outcomes: "list[Outcome]", total: float) -> None:
     from arbaro import output
 
-    output.say(
-        "Times: " + ", ".join(f"{title} {output.seconds(value)}" for title, value in times.items() if value >= 1)
-    )
+    long = [f"{outcome.step} {output.seconds(outcome.seconds)}" for outcome in outcomes if outcome.seconds >= 1]
+    output.say(f"Times: {', '.join(long)}")
     output.say(f"In all {output.seconds(total)}.\n")
 
 

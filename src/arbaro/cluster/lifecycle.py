@@ -11,9 +11,7 @@ from arbaro.cluster.providers import Provider
 from arbaro.cluster.waits import in_cloud, wait_for_controller, wait_for_services
 from arbaro.errors import ArbaroError
 from arbaro.hosts import COMPUTE, RACK, Host
-from arbaro.steps import Note, Step
-
-Plan = list[Step | list[Step]]
+from arbaro.steps import Note, Plan, Step
 
 
 def prepare_machine() -> Plan:
@@ -148,15 +146,16 @@ def _start_host(cloud: Cloud, host: Host) -> Step:
             cloud.provider.create_host(cloud.spec, host, cloud.images.name(host.role), files)
         cloud.provider.start_host(cloud.spec.name, host.name)
 
-    return Step(f"Start {host.name}", lambda: cloud.state_of(host) != "running", apply, 2)
+    return Step("Start", lambda: cloud.state_of(host) != "running", apply, 2, host)
 
 
 def _stop_host(cloud: Cloud, host: Host) -> Step:
     return Step(
-        f"Stop {host.name}",
+        "Stop",
         lambda: cloud.state_of(host) == "running",
         lambda _: cloud.provider.stop_host(cloud.spec.name, host.name),
         8,
+        host,
     )
 
 

@@ -3,11 +3,11 @@
 
 import signal
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 from arbaro import output, shell
 from arbaro.cluster.cloud import Cloud
 from arbaro.hosts import Host
+from arbaro.runs import current_run
 
 
 def show(cloud: Cloud, hosts: Sequence[Host], service: str | None, *, follow: bool, lines: int) -> None:
@@ -36,5 +36,5 @@ def show(cloud: Cloud, hosts: Sequence[Host], service: str | None, *, follow: bo
             on_line=lambda line: output.say(f"{host.name.ljust(width)}  {line}"),
         )
 
-    with ThreadPoolExecutor(max_workers=len(hosts)) as threads:
+    with current_run().threads(len(hosts)) as threads:
         list(threads.map(one, hosts))

@@ -1,14 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Hosts find each other by name in /etc/hosts; those that were there before others came are told the new names."""
 
-from concurrent.futures import ThreadPoolExecutor
-
 from arbaro import shell
 from arbaro.checks import Finding, wait_until_silent
 from arbaro.cluster import playbooks
 from arbaro.cluster.cloud import Cloud
 from arbaro.errors import CommandError
 from arbaro.hosts import Host
+from arbaro.runs import current_run
 from arbaro.steps import Note, Step
 
 
@@ -18,7 +17,7 @@ def name_hosts(cloud: Cloud) -> Step:
     hosts = cloud.made_hosts
 
     def look() -> dict[Host, str | Finding]:
-        with ThreadPoolExecutor(max_workers=8) as threads:
+        with current_run().threads(8) as threads:
             return dict(zip(hosts, threads.map(lambda host: _read(cloud, host), hosts), strict=True))
 
     def silent() -> list[Finding]:

@@ -5,7 +5,6 @@ import json
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from http.client import HTTPException
 from typing import Any
@@ -21,6 +20,7 @@ from arbaro.errors import ArbaroError
 from arbaro.hosts import COMPUTE, MACHINES, Host
 from arbaro.openstack import cloud_errors, connect
 from arbaro.releases import load_release
+from arbaro.runs import current_run
 
 #: API → port, as DESIGN's catalogue has them.
 APIS: Mapping[str, int] = {"keystone": 5000, "glance": 9292, "placement": 8778, "nova": 8774, "neutron": 9696}
@@ -75,7 +75,7 @@ def collect(spec: CloudSpec, provider: Provider, keeper: Keeper) -> Evidence:
     states = provider.list_hosts(spec.name)
     running = {state.name for state in states if state.state == "running"}
     alive = [host for host in spec.hosts if host.name in running]
-    with ThreadPoolExecutor(max_workers=8) as threads:
+    with current_run().threads(8) as threads:
         units = threads.map(lambda host: units_of(spec, keeper, host), alive)
         apis = dict(zip(APIS, threads.map(lambda port: api_state(spec, port), APIS.values()), strict=True))
         found = [unit for host_units in units for unit in host_units]

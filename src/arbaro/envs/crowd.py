@@ -5,7 +5,6 @@ import json
 import os
 import sys
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from arbaro import shell
 from arbaro.envs.environment import Environment
 from arbaro.envs.switch import Place, is_about_clouds, variables
 from arbaro.errors import ArbaroError, CommandError
+from arbaro.runs import current_run
 
 #: More at once would mostly wait for this machine's processors: each openstack client takes a second of one.
 AT_ONCE = 16
@@ -32,7 +32,7 @@ def ask_all(
     environments: Sequence[Environment], enter: Callable[[Environment], Place], argv: Sequence[str], timeout: float
 ) -> list[Answer]:
     """Run a command in each environment side by side; answers in the order of the environments."""
-    with ThreadPoolExecutor(min(AT_ONCE, len(environments))) as pool:
+    with current_run().threads(min(AT_ONCE, len(environments))) as pool:
         return list(pool.map(lambda environment: _ask(environment, enter, argv, timeout), environments))
 
 

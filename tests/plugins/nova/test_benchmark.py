@@ -230,7 +230,10 @@ def started(tmp_path):
             "8",
             *words,
         ]
+        # Who starts the tests may ignore Ctrl-C (`nohup`), and a child would inherit that.
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
         process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        signal.signal(signal.SIGINT, before)
         return process, tmp_path / "arbaro.log"
 
     return start
