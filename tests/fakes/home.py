@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from arbaro.envs import files
+from arbaro.cloudspaths import clouds_file, secure_file
 
 
 def move_in(path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -24,10 +24,10 @@ def move_in(path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def write_clouds(clouds: str, secure: str = "") -> Path:
     """Write clouds.yaml, and secure.yaml if given."""
-    path = files.clouds_file()
+    path = clouds_file()
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(clouds)
     if secure:
-        files.secure_file().write_text(secure)
-        files.secure_file().chmod(0o600)
+        secure_file().write_text(secure)
+        secure_file().chmod(0o600)
     return path

@@ -171,8 +171,8 @@ def env_export(name: str, target: Path | None) -> int:
     """
     import sys
 
-    from arbaro import output
-    from arbaro.envs import book, clouds
+    from arbaro import cloudsfile, output
+    from arbaro.envs import book
 
     if target is None and sys.stdout.isatty():
         raise ArbaroError(
@@ -180,7 +180,7 @@ def env_export(name: str, target: Path | None) -> int:
         )
     text = book.openrc_text(name)
     if target:
-        clouds.replace(target, text, private=True)
+        cloudsfile.replace(target, text, private=True)
         output.say(f"Wrote {target}.")
     else:
         output.say(text.rstrip("\n"))

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from arbaro import cloudsfile
+from arbaro.cloudsfile import GONE, Changes
+from arbaro.cloudspaths import clouds_file, secure_file
 from arbaro.envs import clouds, files, openrc, translate, vault
 from arbaro.envs.environment import OURS
 from arbaro.errors import ArbaroError
@@ -26,11 +29,10 @@ def arrivals(path: Path, name: str | None) -> list[Arrival]:
     """What a file holds: a clouds.yaml any number of environments, an openrc one. Raises ArbaroError with its line."""
     if not path.is_file():
         raise ArbaroError(f"There is no file {path}.", hint=f"ls -l {path.parent}")
-    if path.suffix in (".yaml", ".yml"):
-        beside = clouds.load(path.with_name("secure" + path.suffix)) if path.stem == "clouds" else {}
-        return [
-            _arrival_of(str(key), entry or {}, beside.get(key) or {}, path) for key, entry in clouds.load(path).items()
-        ]
+    if path.suffix in (".yaml", ".yml", ".json"):
+        beside = cloudsfile.load(path.with_name("secure" + path.suffix)) if path.stem == "clouds" else {}
+        found = cloudsfile.load(path)
+        return [_arrival_of(str(key), entry or {}, beside.get(key) or {}, path) for key, entry in found.items()]
     entry, secret = translate.to_entries(openrc.read(path), str(path))
     return [Arrival(name or translate.name_of(path, entry), entry, secret, path)]
 
@@ -44,8 +46,8 @@ def _arrival_of(name: str, entry: Mapping[str, Any], secret: Mapping[str, Any], 
 
 def take_over(arrivals: list[Arrival], *, kind: str | None, replace: bool) -> list[str]:
     """Write them all, or none; say what became of each. Raises ArbaroError where a name is taken."""
-    with clouds.locked():
-        _refuse_twins(arrivals, set() if replace else set(clouds.load(files.clouds_file())))
+    with cloudsfile.locked():
+        _refuse_twins(arrivals, set() if replace else set(cloudsfile.load(clouds_file())))
         for arrival in arrivals:
             if kind:
                 arrival.entry.setdefault(OURS, {})["kind"] = kind
@@ -54,7 +56,7 @@ def take_over(arrivals: list[Arrival], *, kind: str | None, replace: bool) -> li
 
 
 def _refuse_twins(arrivals: list[Arrival], taken: set[str]) -> None:
-    seen: dict[str, Path] = {name: files.clouds_file() for name in taken}
+    seen: dict[str, Path] = {name: clouds_file() for name in taken}
     for arrival in arrivals:
         if arrival.name in seen:
             raise ArbaroError(
@@ -66,24 +68,17 @@ def _refuse_twins(arrivals: list[Arrival], taken: set[str]) -> None:
 
 
 def _write(entries: Mapping[str, Any], secrets: Mapping[str, Any]) -> None:
-    def put_secrets(found: dict[str, Any]) -> None:
-        for name, secret in secrets.items():
-            found.pop(name, None)
-            if secret:
-                found[name] = secret
-
     # Secrets first: an entry without its secret could be used, and would fail.
-    if any(secrets.values()) or files.secure_file().exists():
-        clouds.edit(files.secure_file(), put_secrets)
-    clouds.edit(files.clouds_file(), lambda found: found.update(entries), cache_tokens=True)
+    if any(secrets.values()) or secure_file().exists():
+        changes: Changes = {(name,): secret or GONE for name, secret in secrets.items()}
+        cloudsfile.edit(secure_file(), changes, private=True)
+    cloudsfile.edit(clouds_file(), {(name,): entry for name, entry in entries.items()}, cache_tokens=True)
 
 
 def refuse_if_there(name: str) -> None:
     """Raises ArbaroError if there is an entry of this name, before anybody types a password."""
-    if name in clouds.load(files.clouds_file()):
-        raise ArbaroError(
-            f"There is an environment {name} in {files.clouds_file()} already.", hint=f"arbaro env rm {name}"
-        )
+    if name in cloudsfile.load(clouds_file()):
+        raise ArbaroError(f"There is an environment {name} in {clouds_file()} already.", hint=f"arbaro env rm {name}")
     if not name or "/" in name or not name.isprintable():
         raise ArbaroError(f"{name!r} cannot be an environment's name: '/' stands before a region.")
 
@@ -126,7 +121,7 @@ def add(name: str, entry: dict[str, Any], secret: str, *, kind: str | None, in_k
     if in_keyring:
         vault.keep(name, secret)
         entry.setdefault(OURS, {})["secret"] = "keyring"
-    with clouds.locked():
+    with cloudsfile.locked():
         refuse_if_there(name)
         _write({name: entry}, {name: {} if in_keyring else {"auth": {key: secret}}})
 
@@ -145,15 +140,9 @@ def openrc_text(name: str) -> str:
 
 def mark(name: str, kind: str) -> str:
     """Write the kind into the environment's entry."""
-
-    def change(found: dict[str, Any]) -> None:
-        found[name] = found[name] or {}
-        found[name].setdefault(OURS, {})["kind"] = kind
-
-    with clouds.locked():
+    with cloudsfile.locked():
         cloud = _cloud_of(name)
-        name = cloud
-        clouds.edit(files.clouds_file(), change)
+        cloudsfile.edit(clouds_file(), {(cloud, OURS, "kind"): kind})
     return f"{cloud} is {kind} now."
 
 
@@ -162,23 +151,23 @@ def remove(name: str) -> str:
     personal = name.removeprefix("arbaro-")
     if name != personal and (clouds_dir() / personal).is_dir():
         raise ArbaroError(f"{name} is a personal cloud; its entry goes with it.", hint=f"arbaro down {personal}")
-    with clouds.locked():
+    with cloudsfile.locked():
         cloud = _cloud_of(name)
         if cloud != name:
             raise ArbaroError(f"{name} is one region of {cloud}.", hint=f"arbaro env rm {cloud} removes all of them")
         vault.forget(name)
-        clouds.edit(files.clouds_file(), lambda found: found.pop(name))
-        if name in clouds.load(files.secure_file()):
-            clouds.edit(files.secure_file(), lambda found: found.pop(name))
+        cloudsfile.edit(clouds_file(), {(name,): GONE})
+        if name in cloudsfile.load(secure_file()):
+            cloudsfile.edit(secure_file(), {(name,): GONE}, private=True)
     for view in files.views_dir().glob(f"{files.slug(name)}[.@]*.yaml"):
         view.unlink()
-    return f"Removed {name}; the files as they were: {files.clouds_file()}~"
+    return f"Removed {name}; the files as they were: {clouds_file()}~"
 
 
 def _cloud_of(name: str) -> str:
     """The entry that a name means: its own, or that of the region it names."""
     from arbaro.envs.environment import find
 
-    if name in clouds.load(files.clouds_file()):
+    if name in cloudsfile.load(clouds_file()):
         return name
     return find(name, clouds.load_environments()).cloud

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from arbaro import cloudsfile
+from arbaro.cloudspaths import clouds_file, secure_file
 from arbaro.envs import clouds, files, vault
 from arbaro.envs.environment import Environment
 from arbaro.errors import ArbaroError
@@ -49,19 +51,19 @@ class Evidence:
 
 def collect(environments: Sequence[Environment]) -> Evidence:
     """Look at the files, then at all environments side by side."""
-    entries, secrets = clouds.load(files.clouds_file()), clouds.load(files.secure_file())
-    paths = [files.clouds_file(), files.secure_file(), *files.views_dir().glob("*.yaml")]
+    entries, secrets = cloudsfile.load(clouds_file()), cloudsfile.load(secure_file())
+    paths = [clouds_file(), secure_file(), *files.views_dir().glob("*.yaml")]
     paths += [path.with_name(path.name + "~") for path in paths[:2]]
     with ThreadPoolExecutor(min(16, max(len(environments), 1))) as pool:
         seen = tuple(pool.map(look, environments))
     return Evidence(
-        clouds_file=str(files.clouds_file()),
+        clouds_file=str(clouds_file()),
         modes={str(path): path.stat().st_mode & 0o777 for path in paths if path.exists()},
         open_secrets=tuple(name for name, entry in entries.items() if _holds_secret(entry)),
         orphans=tuple(name for name in secrets if name not in entries),
         twins=_twins(clouds.load_environments()),
         strays=tuple(str(Path(name).absolute()) for name in ("clouds.yaml", "secure.yaml") if Path(name).exists()),
-        caches_tokens=clouds.caches_tokens(files.clouds_file()),
+        caches_tokens=clouds.caches_tokens(),
         environments=seen,
     )
 

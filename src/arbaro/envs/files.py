@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where things are: the clouds.yaml that counts, our index of it, short-lived credentials, cached tokens."""
+"""Where our own files are: the index of clouds.yaml, short-lived credentials, cached tokens."""
 
 import hashlib
 import os
@@ -8,28 +8,8 @@ from pathlib import Path
 
 import platformdirs
 
+from arbaro.cloudspaths import clouds_file
 from arbaro.settings import cache_dir
-
-#: The environment variable that keeps the person's own choice of clouds.yaml while OS_CLIENT_CONFIG_FILE is ours.
-KEPT_CHOICE = "ARBARO_ENV_CLOUDS"
-
-
-def clouds_file() -> Path:
-    """The clouds.yaml that counts: as openstacksdk finds it, but never one that happens to lie in this directory."""
-    chosen = os.environ.get(KEPT_CHOICE) or (
-        not os.environ.get("ARBARO_ENV") and os.environ.get("OS_CLIENT_CONFIG_FILE")
-    )
-    if chosen:
-        return Path(chosen)
-    own, shared = platformdirs.user_config_path("openstack"), Path("/etc/openstack")
-    found = [d / f"clouds{s}" for d in (own, shared) for s in (".yaml", ".yml") if (d / f"clouds{s}").exists()]
-    return found[0] if found else own / "clouds.yaml"
-
-
-def secure_file() -> Path:
-    """The secure.yaml beside it; it holds what others must not see."""
-    clouds = clouds_file()
-    return clouds.with_name("secure" + clouds.suffix)
 
 
 def index_file() -> Path:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from arbaro import cloudsfile, cloudstext
 from arbaro.envs import clouds, files, vault
 from arbaro.envs.environment import OURS, Environment
 from arbaro.envs.proof import Verdict, prove, unenforced
@@ -68,7 +69,7 @@ def take(environment: Environment, mode: str, project: str = "") -> Place:
         made = _make(session, environment, entry, mode)
         remember_projects(session, environment)
     path = view_file(environment, mode, project)
-    clouds.replace(path, view_text(environment, entry, made, mode), private=True, keep_old=False)
+    cloudsfile.replace(path, view_text(environment, entry, made, mode), private=True, keep_old=False)
     untried = tuple(verdict.service for verdict in made.verdicts if verdict.untried)
     unguarded = tuple(verdict.service for verdict in made.verdicts if verdict.unguarded)
     return Place(environment, mode, path, path, made.until, project, untried, unguarded)
@@ -152,14 +153,8 @@ def _v3(endpoint: str) -> str:
 
 def view_text(environment: Environment, entry: Mapping[str, Any], made: Made, mode: str) -> str:
     """A clouds.yaml with this one cloud and the short-lived credential; its first line tells shells its end."""
-    import io
-
-    from ruamel.yaml import YAML
-
-    plain = _plain(_limited(entry, made))
-    text = io.StringIO()
-    YAML().dump({"clouds": {environment.cloud: plain}, "cache": {"auth": True}}, text)
-    return f"# arbaro-view 1 {made.until} {mode} {made.id}\n{text.getvalue()}"
+    text = cloudstext.written({"clouds": {environment.cloud: _limited(entry, made)}, "cache": {"auth": True}})
+    return f"# arbaro-view 1 {made.until} {mode} {made.id}\n{text}"
 
 
 def _limited(entry: Mapping[str, Any], made: Made) -> dict[str, Any]:
@@ -171,15 +166,6 @@ def _limited(entry: Mapping[str, Any], made: Made) -> dict[str, Any]:
         "auth_type": "v3applicationcredential",
         "auth": {"auth_url": entry["auth"]["auth_url"], **credential},
     }
-
-
-def _plain(value: Any) -> Any:
-    """Without the comments and quotes that ruamel remembers of the person's own file."""
-    if isinstance(value, Mapping):
-        return {str(key): _plain(part) for key, part in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(part) for part in value]
-    return str(value) if isinstance(value, str) else value
 
 
 def give_back(place: Place) -> None:

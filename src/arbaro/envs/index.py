@@ -8,6 +8,7 @@ import os
 from dataclasses import fields
 from pathlib import Path
 
+from arbaro.cloudspaths import clouds_file, secure_file
 from arbaro.envs import files
 from arbaro.envs.environment import Environment
 
@@ -22,7 +23,7 @@ def environments() -> list[Environment]:
         head, *lines = files.index_file().read_text().splitlines()
     except (OSError, ValueError):
         return refresh()
-    fresh = head == _head() and _stamp(files.index_file()) == _stamp(files.clouds_file()) != 0
+    fresh = head == _head() and _stamp(files.index_file()) == _stamp(clouds_file()) != 0
     return [Environment(*line.split(SEPARATOR)[1:]) for line in lines] if fresh else refresh()
 
 
@@ -31,7 +32,7 @@ def refresh() -> list[Environment]:
     from arbaro.envs import clouds
 
     # Both taken before reading: a change meanwhile must make the index look stale.
-    stamp, head = _stamp(files.clouds_file()), _head()
+    stamp, head = _stamp(clouds_file()), _head()
     found = [environment for environment in clouds.load_environments() if _fits(environment)]
     _write(files.index_file(), "".join(f"{text}\n" for text in (head, *map(_line, found))), stamp)
     return found
@@ -48,7 +49,7 @@ def _fits(environment: Environment) -> bool:
 
 
 def _head() -> str:
-    return f"{SEPARATOR}{_stamp(files.secure_file())}{SEPARATOR}{','.join(FIELDS)}"
+    return f"{SEPARATOR}{_stamp(secure_file())}{SEPARATOR}{','.join(FIELDS)}"
 
 
 def _stamp(path: Path) -> int:

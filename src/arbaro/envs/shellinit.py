@@ -5,6 +5,7 @@ import os
 import sys
 from pathlib import Path
 
+from arbaro.cloudspaths import clouds_file, kept_choices, secure_file
 from arbaro.envs import files
 from arbaro.envs.switch import quote
 from arbaro.errors import ArbaroError
@@ -24,8 +25,8 @@ def _settings(shell: str, verbs: list[str], env_verbs: list[str]) -> str:
     values = {
         "shell": shell,
         "command": str(command()),
-        "clouds": str(files.clouds_file()),
-        "secure": str(files.secure_file()),
+        "clouds": str(clouds_file()),
+        "secure": str(secure_file()),
         "index": str(files.index_file()),
         "views": str(files.views_dir()),
         "tokens": str(files.tokens_dir()),
@@ -44,12 +45,9 @@ def _settings(shell: str, verbs: list[str], env_verbs: list[str]) -> str:
 
 
 def _own_choice(shell: str) -> list[str]:
-    """Keep the clouds.yaml that the person chose themselves: OS_CLIENT_CONFIG_FILE will be ours after a switch."""
-    chosen = os.environ.get("OS_CLIENT_CONFIG_FILE")
-    if not chosen or os.environ.get("ARBARO_ENV"):
-        return []
-    word = quote(chosen, shell)
-    return [f"set -gx {files.KEPT_CHOICE} {word}" if shell == "fish" else f"export {files.KEPT_CHOICE}={word}"]
+    """Keep the files that the person chose themselves: OS_CLIENT_CONFIG_FILE will be ours after a switch."""
+    export = "set -gx {} {}" if shell == "fish" else "export {}={}"
+    return [export.format(name, quote(value, shell)) for name, value in kept_choices(os.environ).items()]
 
 
 def _booted() -> int:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from arbaro.cloudspaths import KEPT_CHOICES, clouds_file, kept_choices, secure_file
 from arbaro.envs import files
 from arbaro.envs.environment import PRODUCTION, Environment
 from arbaro.errors import ArbaroError
@@ -44,8 +45,8 @@ def default_mode(environment: Environment) -> str:
 
 def plain(environment: Environment, project: str = "") -> Place:
     """The place with the credentials as the files have them; other files, in this directory too, don't count there."""
-    secure = files.secure_file()
-    return Place(environment, PLAIN, files.clouds_file(), secure if secure.exists() else Path("/dev/null"), 0, project)
+    secure = secure_file()
+    return Place(environment, PLAIN, clouds_file(), secure if secure.exists() else Path("/dev/null"), 0, project)
 
 
 def view_file(environment: Environment, mode: str, project: str = "") -> Path:
@@ -62,7 +63,7 @@ def kept(environment: Environment, mode: str, project: str = "") -> Place | None
             until = int(file.readline().split()[3])
     except (OSError, ValueError, IndexError):
         return None
-    newer = path.stat().st_mtime_ns >= files.clouds_file().stat().st_mtime_ns
+    newer = path.stat().st_mtime_ns >= clouds_file().stat().st_mtime_ns
     return Place(environment, mode, path, path, until, project) if newer and until > time.time() + NEARLY_OVER else None
 
 
@@ -96,14 +97,13 @@ TRUTH = ("OS_CLOUD", "OS_CLIENT_CONFIG_FILE", "OS_CLIENT_SECURE_FILE", "OS_REGIO
 def process_environment(place: Place, before: Mapping[str, str]) -> dict[str, str]:
     """The whole environment for a process in that place."""
     kept = {name: value for name, value in before.items() if not is_about_clouds(name)}
-    own_choice = before.get(files.KEPT_CHOICE) or (not before.get("ARBARO_ENV") and before.get("OS_CLIENT_CONFIG_FILE"))
-    return kept | ({files.KEPT_CHOICE: own_choice} if own_choice else {}) | variables(place)
+    return kept | kept_choices(before) | variables(place)
 
 
 def is_about_clouds(name: str) -> bool:
     """Say whether a variable chooses a cloud or a place in it; depth and the way back are the shell's own."""
     return name.startswith("OS_") or (
-        name.startswith("ARBARO_ENV") and name not in ("ARBARO_ENV_DEPTH", "ARBARO_ENV_BEFORE", files.KEPT_CHOICE)
+        name.startswith("ARBARO_ENV") and name not in ("ARBARO_ENV_DEPTH", "ARBARO_ENV_BEFORE", *KEPT_CHOICES.values())
     )
 
 

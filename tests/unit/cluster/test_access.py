@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """The person's own clouds.yaml keeps all that others wrote, and no secret is world-readable."""
 
+import os
 import stat
+import subprocess
+import sys
 from ipaddress import IPv4Network
 from pathlib import Path
 
-import platformdirs
 import pytest
+from tests.fakes.home import move_in
 
 from arbaro.cluster import access, identity
 from arbaro.cluster.identity import Keeper
@@ -19,7 +22,7 @@ OTHERS = "# my clouds\nclouds:\n  work:   # the big one\n    auth: {auth_url: ht
 
 @pytest.fixture
 def keeper(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Keeper:
-    monkeypatch.setattr(platformdirs, "user_config_path", lambda name: tmp_path / "config" / name)
+    move_in(tmp_path, monkeypatch)
     monkeypatch.setattr(identity, "clouds_dir", lambda: tmp_path / "clouds")
     keeper = Keeper("lab")
     keeper.directory.mkdir(parents=True)
@@ -52,7 +55,7 @@ def test_a_broken_file_is_named_and_kept(keeper: Keeper, tmp_path: Path) -> None
     clouds = tmp_path / "config/openstack/clouds.yaml"
     clouds.parent.mkdir(parents=True)
     clouds.write_text("clouds: [")
-    with pytest.raises(ArbaroError, match=r"clouds\.yaml is not YAML"):
+    with pytest.raises(ArbaroError, match=r"clouds\.yaml, line 1: "):
         access.write_access(SPEC, keeper)
     assert clouds.read_text() == "clouds: ["
 
@@ -77,7 +80,7 @@ def test_a_file_of_another_kind_is_named_and_kept(keeper: Keeper, tmp_path: Path
     clouds = tmp_path / "config/openstack/clouds.yaml"
     clouds.parent.mkdir(parents=True)
     clouds.write_text(text)
-    with pytest.raises(ArbaroError, match=r"clouds\.yaml names no clouds"):
+    with pytest.raises(ArbaroError, match=r"clouds\.yaml: 'clouds' must be a mapping"):
         access.write_access(SPEC, keeper)
     assert clouds.read_text() == text
 
@@ -90,3 +93,38 @@ def test_a_link_into_dotfiles_stays_a_link(keeper: Keeper, tmp_path: Path) -> No
     access.write_access(SPEC, keeper)
     assert clouds.is_symlink()
     assert "arbaro-lab" in dotfile.read_text()
+
+
+def seen_by_openstacksdk(home: Path, **variables: str) -> list[str]:
+    """The clouds that a fresh process finds with openstacksdk."""
+    code = "import openstack; print(*openstack.config.OpenStackConfig().get_cloud_names())"
+    env = {**os.environ, **variables}
+    done = subprocess.run([sys.executable, "-c", code], cwd=home, env=env, capture_output=True, text=True, check=True)
+    return done.stdout.split()
+
+
+@pytest.mark.parametrize("name", ["clouds.yml", "clouds.json"])
+def test_the_persons_clouds_are_not_hidden_by_ours(keeper: Keeper, tmp_path: Path, name: str) -> None:
+    clouds = tmp_path / "config/openstack" / name
+    clouds.parent.mkdir(parents=True)
+    clouds.write_text('{"clouds": {"work": {"auth": {"auth_url": "https://work.example"}}}}')
+    access.write_access(SPEC, keeper)
+    assert seen_by_openstacksdk(tmp_path) == ["work", "arbaro-lab"]
+    access.forget_access("arbaro-lab")
+    assert seen_by_openstacksdk(tmp_path) == ["work"]
+
+
+def test_the_file_that_the_person_chose_is_written(
+    keeper: Keeper, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen = tmp_path / "mine.yaml"
+    chosen.write_text(OTHERS)
+    monkeypatch.setenv("OS_CLIENT_CONFIG_FILE", str(chosen))
+    access.write_access(SPEC, keeper)
+    assert seen_by_openstacksdk(tmp_path) == ["work", "arbaro-lab"]
+    # The password too: openstacksdk looks for it in the usual places, not beside the chosen file.
+    code = (
+        "import openstack; print(openstack.config.OpenStackConfig().get_one('arbaro-lab').config['auth']['password'])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "s3cret"

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from arbaro.envs import book, clouds, files, index
+from arbaro.cloudspaths import clouds_file, secure_file
+from arbaro.envs import book, clouds, index
 from arbaro.envs.environment import Environment, find, guess_kind, matching
 from arbaro.errors import ArbaroError
 
@@ -42,10 +43,10 @@ def test_what_others_wrote_stays_byte_for_byte(write: Write) -> None:
     added = "  new:\n    auth:\n      auth_url: u\n      username: me\n    arbaro:\n      kind: test\n"
     assert text == OTHERS.replace("x-top", f"{added}x-top")
     assert path.with_name("clouds.yaml~").read_text() == OTHERS
-    assert "hidden" not in text and "hidden" in files.secure_file().read_text()
-    assert stat.S_IMODE(files.secure_file().stat().st_mode) == 0o600
+    assert "hidden" not in text and "hidden" in secure_file().read_text()
+    assert stat.S_IMODE(secure_file().stat().st_mode) == 0o600
     assert book.remove("new").startswith("Removed new")
-    assert path.read_text() == OTHERS and "new" not in files.secure_file().read_text()
+    assert path.read_text() == OTHERS and "new" not in secure_file().read_text()
 
 
 def test_marking_keeps_the_rest(write: Write) -> None:
@@ -78,16 +79,16 @@ def test_a_broken_file_is_named_with_its_line_and_left_alone(write: Write, text:
     with pytest.raises(ArbaroError, match=says):
         book.add("new", {"auth": {}}, "s", kind=None, in_keyring=False)
     assert path.read_text() == text and not path.with_name("clouds.yaml~").exists()
-    assert not files.secure_file().exists()
+    assert not secure_file().exists()
 
 
 def test_a_link_is_followed(write: Write, home: Path) -> None:
     real = home / "dotfiles.yaml"
     real.write_text("clouds: {}\n")
-    files.clouds_file().parent.mkdir(parents=True)
-    files.clouds_file().symlink_to(real)
+    clouds_file().parent.mkdir(parents=True)
+    clouds_file().symlink_to(real)
     book.add("a", {"auth": {}}, "s", kind=None, in_keyring=False)
-    assert files.clouds_file().is_symlink() and "a:" in real.read_text()
+    assert clouds_file().is_symlink() and "a:" in real.read_text()
 
 
 def test_imports_all_or_nothing(home: Path, write: Write) -> None:
@@ -108,8 +109,8 @@ def test_a_colleagues_clouds_yaml_leaves_its_secrets_in_secure_yaml(home: Path) 
     theirs = home / "theirs.yaml"
     theirs.write_text("clouds:\n  a: {auth: {auth_url: u, username: m, password: hidden}, note: [1]}\n")
     book.take_over(book.arrivals(theirs, None), kind="test", replace=False)
-    assert "hidden" not in files.clouds_file().read_text() and "note" in files.clouds_file().read_text()
-    assert "hidden" in files.secure_file().read_text()
+    assert "hidden" not in clouds_file().read_text() and "note" in clouds_file().read_text()
+    assert "hidden" in secure_file().read_text()
 
 
 def test_the_index_is_read_instead_of_yaml_and_notices_changes(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:

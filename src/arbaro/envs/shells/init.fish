@@ -118,9 +118,10 @@ function __arbaro_leave
     test -z "$ARBARO_ENV"; or set -gx ARBARO_ENV_BEFORE $ARBARO_ENV
     __arbaro_clear
     for name in (set -n | string match 'ARBARO_ENV*')
-        contains -- $name ARBARO_ENV_BEFORE ARBARO_ENV_DEPTH ARBARO_ENV_CLOUDS; or set -e $name
+        contains -- $name ARBARO_ENV_BEFORE ARBARO_ENV_DEPTH ARBARO_ENV_CLOUDS ARBARO_ENV_SECURE; or set -e $name
     end
     test -z "$ARBARO_ENV_CLOUDS"; or set -gx OS_CLIENT_CONFIG_FILE $ARBARO_ENV_CLOUDS
+    test -z "$ARBARO_ENV_SECURE"; or set -gx OS_CLIENT_SECURE_FILE $ARBARO_ENV_SECURE
 end
 
 function __arbaro_clear
