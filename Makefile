@@ -9,7 +9,7 @@ help:  ## this menu
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
 
 dev: .venv/.dev  ## the virtualenv with everything that developing needs
-.venv/.dev: constraints.txt constraints-dev.txt
+.venv/.dev: constraints.txt constraints-dev.txt pyproject.toml
 	./arbaro --version
 	.venv/bin/pip install --quiet --no-compile --disable-pip-version-check -c constraints.txt -r constraints-dev.txt
 	touch $@

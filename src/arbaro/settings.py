@@ -99,6 +99,11 @@ def log_file(name: str, verb: str) -> Path:
     return platformdirs.user_log_path("arbaro") / f"{name}-{verb}.log"
 
 
-def openstack_command() -> str:
-    """The openstack client as a person can type it here: by name if it is in the PATH, else ours by its path."""
-    return "openstack" if shutil.which("openstack") else str(Path(sys.executable).with_name("openstack"))
+def openstack_command(*, with_machines: bool = False) -> str:
+    """The openstack client as a person can type it here: by name if it is in the PATH, else ours by its path.
+
+    `with_machines` asks for one that knows `openstack machine`: only of ours we know that it does.
+    """
+    ours, found = Path(sys.executable).with_name("openstack"), shutil.which("openstack")
+    suits = found and (not with_machines or Path(found).resolve() == ours.resolve())
+    return "openstack" if suits else str(ours)

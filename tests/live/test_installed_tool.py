@@ -13,6 +13,8 @@ def test_an_installed_arbaro_has_its_roles_and_recipes(tool: Tool, tmp_path: Pat
     tool.run([*pip, str(ROOT)])
     arbaro = str(tmp_path / "venv/bin/arbaro")
     assert "arbaro up" in tool.run([arbaro, "--help"])
+    # The client beside it knows physical machines.
+    assert "openstack machine list" in tool.run([str(tmp_path / "venv/bin/openstack"), "machine", "list", "--help"])
     files = next((tmp_path / "venv/lib").glob("python3*/site-packages/arbaro/_files"))
     assert (files / "ansible/playbooks/site.yml").exists()
     for recipe in ("hosts/base", "guests/tiny", "guests/debian-12"):

@@ -139,6 +139,7 @@ def _say_next(cloud: "Cloud") -> None:
 
         asked = f"--image {IMAGE} --flavor {FLAVOR} --network {NETWORK} --user-data SCRIPT testpm"
         output.say(f"  {cloud.proof.client()} server create {asked}")
+        output.say(f"  {cloud.proof.client()} machine list")
     output.say(
         f"  . {access.openrc_file(cloud.keeper)}          # the same cloud for tools that know only the environment"
     )

@@ -127,7 +127,8 @@ class Proof:
 
     def client(self) -> str:
         """The openstack client, as a person can type it here for this cloud."""
-        return f"{openstack_command()} --os-cloud {self.ground.spec.cloud_name}"
+        command = openstack_command(with_machines=bool(self.ground.spec.machines))
+        return f"{command} --os-cloud {self.ground.spec.cloud_name}"
 
     def ssh_line(self) -> str:
         """The shortest line that a person can type to get into the server."""
