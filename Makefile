@@ -27,6 +27,9 @@ lint: dev  ## style, types, and who may import whom
 unit: dev  ## unit tests: seconds, no root, no network
 	$(PYTEST) tests/unit
 
+engine: dev  ## playbooks by real Ansible, on this machine (no root)
+	$(PYTEST) tests/engine
+
 envs: dev  ## environments in real bash, zsh and fish, on fake clouds
 	tests/install envs
 	$(PYTEST) tests/envs
@@ -77,4 +80,4 @@ wheel: dev  ## the installable packages, in dist/: the tool, and the plug-ins fo
 deb: wheel  ## the plug-in for any other nova on Debian, in dist/
 	plugins/deb dist/arbaro_nova-*.whl dist python3-nova
 
-.PHONY: help dev fmt lint unit envs plugins machines machines-live live live-soak prepare images test soak bench wheel deb
+.PHONY: help dev fmt lint unit engine envs plugins machines machines-live live live-soak prepare images test soak bench wheel deb

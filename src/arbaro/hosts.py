@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A host is a host: a full Debian system that we reach by SSH, wherever it comes from."""
+"""A host is a host: a full Debian system, wherever it comes from."""
 
 from dataclasses import dataclass
 from ipaddress import IPv4Address
@@ -16,10 +16,14 @@ RACK = "rack"
 
 @dataclass(frozen=True)
 class Host:
-    """One host of a cloud; `roles` are the names of its Ansible groups."""
+    """One host; `roles` are the names of its Ansible groups.
+
+    `address` is where the other hosts of its cloud find it; None where that is not known. How it is reached from here
+    is another matter (`reach.Reach`).
+    """
 
     name: str
-    address: IPv4Address
+    address: IPv4Address | None
     roles: frozenset[str]
 
     @property

@@ -16,7 +16,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from arbaro.errors import CommandError
-from arbaro.hosts import Host
 from arbaro.runs import GRACE, Run, current_run, signal_all
 
 Process = subprocess.Popen[bytes]
@@ -63,16 +62,6 @@ def run(
             words, where=where, code=process.returncode, output=errors + output, limit=timeout if late else None
         )
     return output
-
-
-def run_on(
-    host: Host, ssh: Sequence[str], command: Sequence[str], *, stdin: str | None = None, timeout: float = 60
-) -> str:
-    """Run a command on a host through the given ssh argv prefix and return its standard output.
-
-    Raises CommandError that names the host.
-    """
-    return run([*ssh, "--", *command], where=host.name, stdin=stdin, timeout=timeout)
 
 
 def succeeds(argv: Sequence[str | Path], *, timeout: float = 60) -> bool:

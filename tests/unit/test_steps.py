@@ -141,15 +141,6 @@ def test_what_a_step_raises_is_made_clear_by_the_guard() -> None:
         run_plan([[failing("a", ValueError("b")), switch("c", set())]], Recorder(), guard=guard)
 
 
-@pytest.fixture
-def _heeds_ctrl_c() -> Iterator[None]:
-    # Who starts us may ignore it: `nohup make unit &`, some CI systems.
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
-@pytest.mark.usefixtures("_heeds_ctrl_c")
 def test_ctrl_c_ends_what_runs_side_by_side_but_for_what_must_not_be_torn(tmp_path: Path) -> None:
     kept = tmp_path / "kept"
 
@@ -170,7 +161,6 @@ def test_ctrl_c_ends_what_runs_side_by_side_but_for_what_must_not_be_torn(tmp_pa
     assert kept.exists()
 
 
-@pytest.mark.usefixtures("_heeds_ctrl_c")
 def test_ctrl_c_kills_what_does_not_heed_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runs, "GRACE", 0.5)
     deaf = ["sh", "-c", "trap '' INT; sleep 30; sleep 30"]

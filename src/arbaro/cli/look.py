@@ -71,7 +71,7 @@ def ssh(name: str, host: str, command: tuple[str, ...]) -> None:
     from arbaro import shell
 
     cloud = find_cloud(name)
-    shell.become([*cloud.keeper.ssh(find_host(cloud, host)), *(["--", *command] if command else [])])
+    shell.become([*cloud.reach(find_host(cloud, host)).ssh(), *(["--", *command] if command else [])])
 
 
 @click.command()

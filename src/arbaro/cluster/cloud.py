@@ -19,6 +19,7 @@ from arbaro.cluster.rack import Rack
 from arbaro.cluster.spec import CloudSpec, choose_subnets
 from arbaro.errors import ArbaroError
 from arbaro.hosts import COMPUTE, CONTROLLER, RACK, TOR, Host
+from arbaro.reach import Reach
 from arbaro.releases import load_release
 from arbaro.settings import load_settings
 
@@ -82,6 +83,10 @@ class Cloud:
         images = {**self.images.variables, **self.images.agent_variables, "agent_images_dir": str(agents_dir())}
         variables = images | self.images.machines_variables | self.spec.addresses
         return playbooks.inventory(self.spec.hosts, variables, self.keeper)
+
+    def reach(self, host: Host) -> Reach:
+        """How one of its hosts is reached from here."""
+        return self.keeper.reach(host)
 
     @property
     def made_hosts(self) -> list[Host]:

@@ -14,6 +14,7 @@ from pathlib import Path
 from arbaro import shell
 from arbaro.errors import ArbaroError
 from arbaro.hosts import COMPUTE, CONTROLLER, RACK, TOR, Host
+from arbaro.reach import Reach
 from arbaro.settings import clouds_dir
 
 DATABASES = ("keystone", "glance", "placement", "nova", "neutron", "machines")
@@ -37,9 +38,6 @@ NEEDS = {
     TOR: ADDRESSES,
     RACK: RACK_ADDRESSES | {"machines_bmc_password"},
 }
-
-#: The cloud's own directory would make too long a path for a socket.
-CONTROL_PATH = ("-o", "ControlPath=/run/arbaro-%C")
 
 Identity = dict[str, str]
 
@@ -132,24 +130,9 @@ class Keeper:
         found: Identity = json.loads(self.identity_file().read_text())
         return found
 
-    def ssh(self, host: Host) -> list[str]:
-        """The ssh command up to the host's name; connections are shared for a minute."""
-        return ["ssh", *self.ssh_options(), *CONTROL_PATH, f"root@{host.address}"]
-
-    def ssh_options(self) -> list[str]:
-        """Options that use this cloud's key and pinned host keys and nothing of the person's own."""
-        options = (
-            f"UserKnownHostsFile={self.known_hosts}",
-            f"IdentityFile={self.key}",
-            "IdentitiesOnly=yes",
-            "BatchMode=yes",
-            "StrictHostKeyChecking=yes",
-            "ConnectTimeout=5",
-            "ControlMaster=auto",
-            "ControlPersist=60",
-            "LogLevel=ERROR",
-        )
-        return ["-F", "none", *(word for option in options for word in ("-o", option))]
+    def reach(self, host: Host) -> Reach:
+        """How a host is reached: as root, with the operator's key."""
+        return Reach(host.name, str(host.address), "root", key=self.key, known_hosts=self.known_hosts)
 
     def authorized_key(self) -> str:
         """The operator's public key."""
@@ -182,7 +165,8 @@ class Keeper:
     def forget(self) -> None:
         """Close what is open to the hosts, and remove the private directory."""
         for line in self.known_hosts.read_text().splitlines() if self.known_hosts.exists() else ():
-            shell.run(["ssh", "-F", "none", "-O", "exit", *CONTROL_PATH, f"root@{line.split()[0]}"], check=False)
+            address = line.split()[0]
+            Reach(address, address, "root", known_hosts=self.known_hosts).close()
         shutil.rmtree(self.directory, ignore_errors=True)
 
     def _host_key(self, host: Host) -> Path:

@@ -211,7 +211,7 @@ class HostImages:
             Podman().lay_files(container, keeper.host_keys(host))
             wait_until_silent(lambda: _boots(container), what="Boot of the build host", timeout=60)
             shell.run(["podman", "exec", container, "systemctl", "restart", "ssh"])
-            playbooks.run_playbook("image", playbooks.inventory([host], variables, keeper), keeper, note)
+            playbooks.run_playbook("image", playbooks.inventory([host], variables, keeper), note)
             note("shutting down")
             shell.run(["podman", "stop", "--time", "60", container], timeout=120)
             note("keeping it as an image")

@@ -24,13 +24,13 @@ def show(cloud: Cloud, hosts: Sequence[Host], service: str | None, *, follow: bo
     else:
         command.append("--no-pager")
     if len(hosts) == 1:
-        shell.become([*cloud.keeper.ssh(hosts[0]), "--", *command])
+        shell.become(cloud.reach(hosts[0]).command(command))
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     width = max(len(host.name) for host in hosts)
 
     def one(host: Host) -> None:
         shell.run(
-            [*cloud.keeper.ssh(host), "--", *command],
+            cloud.reach(host).command(command),
             timeout=86400,
             check=False,
             on_line=lambda line: output.say(f"{host.name.ljust(width)}  {line}"),

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Hosts find each other by name in /etc/hosts; those that were there before others came are told the new names."""
 
-from arbaro import shell
 from arbaro.checks import Finding, wait_until_silent
 from arbaro.cluster import playbooks
 from arbaro.cluster.cloud import Cloud
@@ -28,7 +27,7 @@ def name_hosts(cloud: Cloud) -> Step:
         wait_until_silent(silent, what="An answer by SSH of each host", timeout=60, note=note, hint=hint)
         for host, answer in look().items():
             if answer != wanted:
-                shell.run_on(host, cloud.keeper.ssh(host), ["tee", "/etc/hosts"], stdin=wanted)
+                cloud.reach(host).run(["tee", "/etc/hosts"], stdin=wanted)
 
     def needed() -> bool:
         # A host that does not answer yet may lack names: `apply` waits for it.
@@ -40,6 +39,6 @@ def name_hosts(cloud: Cloud) -> Step:
 def _read(cloud: Cloud, host: Host) -> str | Finding:
     """Read a host's /etc/hosts, or find that it does not answer."""
     try:
-        return shell.run_on(host, cloud.keeper.ssh(host), ["cat", "/etc/hosts"], timeout=20)
+        return cloud.reach(host).run(["cat", "/etc/hosts"], timeout=20)
     except CommandError as error:
         return Finding(host.name, error.why.splitlines()[-1] if error.why else "no SSH")

@@ -1,22 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """Ansible decides what is on a host: here is what we tell it (the inventory), and how we run it."""
 
-import json
-import re
-import sys
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
-from arbaro import shell
-from arbaro.cluster.identity import Keeper, write_private
+from arbaro import ansible
+from arbaro.ansible import Report
+from arbaro.cluster.identity import Keeper
 from arbaro.cluster.machine import Machine
-from arbaro.errors import CommandError
 from arbaro.hosts import COMPUTE, CONTROLLER, MACHINES, RACK, TOR, Host
 from arbaro.settings import files_dir
 from arbaro.steps import Note
-
-TASK = re.compile(r"^(?:TASK|RUNNING HANDLER) \[(.+?)\] \*")
 
 
 def machine_variables(release: str, network: str, machine: Machine) -> dict[str, Any]:
@@ -37,7 +31,12 @@ def inventory(hosts: Sequence[Host], variables: Mapping[str, Any], keeper: Keepe
     """Write the inventory of these hosts, in Ansible's YAML form. It names the files of secrets, and holds none."""
 
     def members(role: str) -> dict[str, Any]:
-        return {"hosts": {host.name: {"ansible_host": str(host.address)} for host in hosts if host.is_a(role)}}
+        return {"hosts": {host.name: own(host) for host in hosts if host.is_a(role)}}
+
+    def own(host: Host) -> dict[str, Any]:
+        # Which address is a host's own depends neither on how we reach it nor on where its default route leads.
+        address = {} if "host_address" in variables else {"host_address": str(host.address)}
+        return {"ansible_host": keeper.reach(host).address, **address}
 
     def group(role: str) -> dict[str, Any]:
         lookup = f"lookup('ansible.builtin.file', '{keeper.identity_file(role)}')"
@@ -46,12 +45,9 @@ def inventory(hosts: Sequence[Host], variables: Mapping[str, Any], keeper: Keepe
     return {
         "all": {
             "vars": {
-                "host_address": "{{ ansible_host }}",
-                # Which address is a host's own must not depend on where its default route leads.
                 "my_ip": "{{ host_address }}",
                 **variables,
-                "ansible_user": "root",
-                "ansible_ssh_common_args": " ".join(keeper.ssh_options()),
+                **{name: value for name, value in keeper.reach(hosts[0]).variables().items() if name != "ansible_host"},
                 "controller_host": "controller",
                 "hosts_entries": [{"name": host.name, "address": str(host.address)} for host in hosts],
             },
@@ -62,43 +58,16 @@ def inventory(hosts: Sequence[Host], variables: Mapping[str, Any], keeper: Keepe
     }
 
 
-def run_playbook(name: str, inventory: Mapping[str, Any], keeper: Keeper, note: Note, *, timeout: float = 1800) -> str:
-    """Run one playbook of the collection, saying each task's name; returns what Ansible printed.
-
-    Raises CommandError that shows the task that failed.
-    """
-    file = keeper.directory / "inventory.json"
-    write_private(file, json.dumps(inventory, indent=1))
-    ansible = files_dir() / "ansible"
-    command = Path(sys.executable).with_name("ansible-playbook")
-
-    def follow(line: str) -> None:
-        if match := TASK.match(line):
-            note(match[1])
-
-    try:
-        return shell.run(
-            [command, "-i", file, ansible / "playbooks" / f"{name}.yml"],
-            env={"ANSIBLE_CONFIG": str(ansible / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1", "PYTHONUNBUFFERED": "1"},
-            timeout=timeout,
-            on_line=follow,
-        )
-    except CommandError as error:
-        error.what = f"The playbook {name}.yml failed (code {error.code})."
-        error.why = what_failed(error.output) or error.why
-        error.hint = "Run the same command again: it goes on from where it was. The whole output is in the log."
-        raise
-
-
-def what_failed(output: str) -> str:
-    """Pick out of Ansible's output the tasks that failed and what they said."""
-    shown, task = [], ""
-    for line in output.splitlines():
-        if match := TASK.match(line):
-            task = match[1]
-        if line.startswith(("fatal:", "failed:", "[ERROR]:")):
-            shown.append(f"{task}: {line[:600]}")
-    return "\n".join(shown[-4:])
+def run_playbook(name: str, inventory: Mapping[str, Any], note: Note, *, timeout: float = 1800) -> Report:
+    """Run one playbook of the collection, saying each task's name. Raises PlaybookFailed."""
+    collection = files_dir() / "ansible"
+    return ansible.run_playbook(
+        collection / "playbooks" / f"{name}.yml",
+        inventory,
+        note=note,
+        timeout=timeout,
+        config=collection / "ansible.cfg",
+    )
 
 
 def host_entries(hosts: Sequence[Host]) -> bytes:

@@ -14,7 +14,7 @@ from arbaro.cluster.ground import FLAVOR, KEYPAIR, Ground
 from arbaro.cluster.guest_console import broken_link, host_keys
 from arbaro.cluster.identity import write_private
 from arbaro.errors import ArbaroError, CommandError, WaitTimeout
-from arbaro.hosts import Host
+from arbaro.reach import Reach
 from arbaro.settings import openstack_command
 from arbaro.steps import Note
 
@@ -99,31 +99,22 @@ class Proof:
         return script_has_ended(self._script_log())
 
     def _script_log(self) -> str:
-        address = self.address()
-        self._pin_host_key(str(address.address))
-        return shell.run_on(address, self.ssh(address), ["cat", SCRIPT_LOG], timeout=15)
+        reach = self._reach()
+        self._pin_host_key(reach.address)
+        return reach.run(["cat", SCRIPT_LOG], timeout=15)
 
-    def address(self) -> Host:
-        """The server as a host to reach. Raises ArbaroError when it has no address."""
-        from ipaddress import IPv4Address
-
+    def address(self) -> str:
+        """The server's address. Raises ArbaroError when it has none."""
         server = self._server()
         found = [entry["addr"] for entries in (server.addresses if server else {}).values() for entry in entries]
         if not found:
             raise ArbaroError(f"{SERVER} has no address.", hint=f"{self.client()} server show {SERVER}")
-        return Host(SERVER, IPv4Address(found[0]), frozenset())
+        return str(found[0])
 
-    def ssh(self, host: Host) -> list[str]:
-        """The ssh command to the server, with nothing of the person's own: no configuration, no agent's keys."""
-        options = (
-            f"UserKnownHostsFile={self._known_guests}",
-            "IdentitiesOnly=yes",
-            "BatchMode=yes",
-            "ConnectTimeout=5",
-            "LogLevel=ERROR",
-        )
-        words = [word for option in options for word in ("-o", option)]
-        return ["ssh", "-F", "none", "-i", str(self.ground.keeper.key), *words, f"root@{host.address}"]
+    def _reach(self) -> Reach:
+        """How the server is reached, with nothing of the person's own."""
+        address, key = self.address(), self.ground.keeper.key
+        return Reach(SERVER, address, "root", key=key, known_hosts=self._known_guests, shared=False)
 
     def client(self) -> str:
         """The openstack client, as a person can type it here for this cloud."""
@@ -133,7 +124,7 @@ class Proof:
     def ssh_line(self) -> str:
         """The shortest line that a person can type to get into the server."""
         key, known = self.ground.keeper.key, self._known_guests
-        return f"ssh -i {key} -o UserKnownHostsFile={known} root@{self.address().address}"
+        return f"ssh -i {key} -o UserKnownHostsFile={known} root@{self.address()}"
 
     def console_url(self) -> str:
         """The noVNC page of the server's console; it holds a token that ends after ten minutes."""
@@ -186,7 +177,7 @@ class Proof:
         return []
 
     def _ping(self) -> bool:
-        return shell.succeeds(["ping", "-c", "1", "-W", "1", str(self.address().address)])
+        return shell.succeeds(["ping", "-c", "1", "-W", "1", self.address()])
 
     def _reached(self) -> list[Finding]:
         if not self._ping():

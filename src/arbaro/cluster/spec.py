@@ -107,7 +107,7 @@ class CloudSpec:
     @property
     def public_address(self) -> IPv4Address:
         """Where this machine reaches the APIs and the console."""
-        return self.controller.address
+        return address_of(self.controller)
 
     @property
     def cloud_name(self) -> str:
@@ -120,7 +120,13 @@ class CloudSpec:
 
     def provider_address(self, host: Host) -> IPv4Address:
         """A compute's own address on the provider network; VMs get addresses from .32 on."""
-        return self.provider[int(host.address) - int(self.underlay[10]) + 1]
+        return self.provider[int(address_of(host)) - int(self.underlay[10]) + 1]
+
+
+def address_of(host: Host) -> IPv4Address:
+    """A host's address on the underlay; each host of a cloud has one."""
+    assert host.address is not None
+    return host.address
 
 
 def check_computes(number: int) -> None:

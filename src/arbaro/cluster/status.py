@@ -9,7 +9,6 @@ from dataclasses import dataclass, field, replace
 from http.client import HTTPException
 from typing import Any
 
-from arbaro import shell
 from arbaro.checks import Finding
 from arbaro.cluster.access import REGION, auth_url
 from arbaro.cluster.aggregates import Aggregate, drifts, look_at_aggregates
@@ -152,7 +151,7 @@ def units_of(spec: CloudSpec, keeper: Keeper, host: Host) -> list[Unit]:
     names = units_wanted(spec, host)
     command = ["systemctl", "show", "--property=Id,ActiveState", *(f"{name}.service" for name in names)]
     try:
-        answer = shell.run_on(host, keeper.ssh(host), command, timeout=20)
+        answer = keeper.reach(host).run(command, timeout=20)
     except ArbaroError as error:
         return [
             Unit(host.name, name, f"unknown: {error.why.splitlines()[-1] if error.why else error.what}")
@@ -167,7 +166,7 @@ def sessions_of(spec: CloudSpec, keeper: Keeper, host: Host) -> list[Session]:
     if not ends:
         return []
     try:
-        answer = shell.run_on(host, keeper.ssh(host), ["vtysh", "-c", "'show bgp summary json'"], timeout=20)
+        answer = keeper.reach(host).run(["vtysh", "-c", "show bgp summary json"], timeout=20)
         states = parse_sessions(answer)
     except ArbaroError:
         states = {}

@@ -6,14 +6,12 @@ from ipaddress import IPv4Network
 
 import pytest
 
-from arbaro import checks, shell
 from arbaro.cluster.cloud import Cloud
 from arbaro.cluster.names import name_hosts
 from arbaro.cluster.playbooks import host_entries
 from arbaro.cluster.providers import HostState
 from arbaro.cluster.spec import CloudSpec
-from arbaro.errors import CommandError
-from arbaro.hosts import Host
+from arbaro.reach import Reach, Unreachable
 
 SPEC = CloudSpec("lab", "zed", 3, "linuxbridge", IPv4Network("198.18.0.0/24"), IPv4Network("198.18.1.0/24"))
 OLD, NEW = (host_entries(hosts).decode() for hosts in (SPEC.hosts[:3], SPEC.hosts))
@@ -28,32 +26,29 @@ class Hosts:
     def list_hosts(self, _: str) -> list[HostState]:
         return [HostState(name, self.state, "") for name in self.files]
 
-    def run_on(
-        self, host: Host, ssh: Sequence[str], command: Sequence[str], *, stdin: str = "", timeout: float = 0
-    ) -> str:
+    def run(self, reach: Reach, words: Sequence[str], *, stdin: str = "", timeout: float = 0) -> str:
         self.logins += 1
         if self.logins <= self.refusals:
-            raise CommandError(ssh, where=host.name, code=255, output="Connection refused")
-        if command[0] == "tee":
-            self.files[host.name] = stdin
-        return self.files[host.name]
+            raise Unreachable(words, where=reach.name, code=255, output="Connection refused")
+        if words[0] == "tee":
+            self.files[reach.name] = stdin
+        return self.files[reach.name]
 
-
-@pytest.fixture(autouse=True)
-def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checks.time, "sleep", lambda _: None)
+    def answer(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Stand in for SSH."""
+        monkeypatch.setattr(Reach, "run", lambda *words, **options: self.run(*words, **options))
 
 
 def test_a_new_clouds_hosts_are_born_with_the_names_and_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     for hosts in (Hosts({}), Hosts({"controller": ""}, state="created")):
-        monkeypatch.setattr(shell, "run_on", hosts.run_on)
+        hosts.answer(monkeypatch)
         assert not name_hosts(Cloud(SPEC, hosts)).needed()
         assert hosts.logins == 0
 
 
 def test_all_that_lack_a_name_are_told_also_after_a_run_that_was_killed(monkeypatch: pytest.MonkeyPatch) -> None:
     hosts = Hosts({"controller": OLD, "compute1": NEW, "compute2": OLD, "compute3": NEW})
-    monkeypatch.setattr(shell, "run_on", hosts.run_on)
+    hosts.answer(monkeypatch)
     step = name_hosts(Cloud(SPEC, hosts))
     assert step.needed()
     step.apply(lambda _: None)
@@ -63,7 +58,7 @@ def test_all_that_lack_a_name_are_told_also_after_a_run_that_was_killed(monkeypa
 
 def test_hosts_that_just_start_are_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     hosts = Hosts({"controller": OLD, "compute1": OLD, "compute2": OLD}, state="exited", refusals=10)
-    monkeypatch.setattr(shell, "run_on", hosts.run_on)
+    hosts.answer(monkeypatch)
     step = name_hosts(Cloud(SPEC, hosts))
     assert step.needed()
     step.apply(lambda _: None)

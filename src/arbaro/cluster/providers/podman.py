@@ -16,7 +16,7 @@ from typing import Any
 
 from arbaro import shell
 from arbaro.cluster.providers import Files, HostState, cables, netavark
-from arbaro.cluster.spec import CloudSpec
+from arbaro.cluster.spec import CloudSpec, address_of
 from arbaro.errors import ArbaroError, CommandError
 from arbaro.hosts import COMPUTE, Host
 
@@ -275,7 +275,7 @@ def _pids(name: str) -> dict[str, int]:
 def wanted_routes(spec: CloudSpec) -> dict[IPv4Network, IPv4Address]:
     """Plan this machine's routes into the cloud: network → the address behind which it is."""
     fabric = {spec.provider: spec.guest_router} if spec.tors else {}
-    return fabric | ({spec.rack_network: spec.rack.address} if spec.machines else {})
+    return fabric | ({spec.rack_network: address_of(spec.rack)} if spec.machines else {})
 
 
 def _is_routed(network: IPv4Network, via: IPv4Address) -> bool:
