@@ -23,6 +23,7 @@ lint: dev  ## style, types, and who may import whom
 	.venv/bin/ruff format --check --quiet src tests benchmarks services
 	.venv/bin/mypy
 	.venv/bin/lint-imports --no-cache
+	.venv/bin/vermin --quiet --no-tips --violations --target=3.9- plugins/l2isolate plugins/nova
 
 unit: dev  ## unit tests: seconds, no root, no network
 	$(PYTEST) tests/unit

@@ -14,6 +14,7 @@ from pyroute2.netlink import rtnl
 from pyroute2.netlink.rtnl import ifaddrmsg, ifinfmsg, ndmsg, ndtmsg, rtmsg
 
 RTM_SETNEIGHTBL = 67
+SOL_NETLINK, NETLINK_GET_STRICT_CHK = 270, 12  # linux/netlink.h
 # Numbers of linux/ip.h, IPV4_DEVCONF_*.
 DEVCONF = ((1, "forwarding"), (3, "proxy_arp"), (4, "accept_redirects"), (6, "send_redirects"), (8, "rp_filter"))
 SKIP_STATISTICS = 1 << 3  # RTEXT_FILTER_SKIP_STATS: counters are most of what a dump of links says.
@@ -77,7 +78,7 @@ class _Answer(dict):
         self.length, kind, flags, sequence, pid = HEADER.unpack_from(self.data, self.offset)
         self["header"] = {"type": kind, "flags": flags, "sequence_number": sequence, "pid": pid, "error": None}
         begin = self.offset + HEADER.size
-        self.update(zip(self.names, self.body.unpack_from(self.data, begin), strict=True))
+        self.update(zip(self.names, self.body.unpack_from(self.data, begin)))
         self["attrs"] = dict(attributes(self.data[begin + self.body.size : self.offset + self.length]))
 
 
@@ -106,7 +107,9 @@ PLAIN = {
 
 
 def read_plainly(ipr) -> None:
-    """Have this socket's answers to the dumps below as `_Answer`."""
+    """Have this socket's answers to the dumps below as `_Answer`, and the kernel filter them."""
+    # pyroute2 has a word for it (strict_check) since 0.7 only; Victoria ships 0.5.
+    ipr.setsockopt(SOL_NETLINK, NETLINK_GET_STRICT_CHK, 1)
     ipr.marshal.msg_map = {**ipr.marshal.msg_map, **PLAIN}
 
 

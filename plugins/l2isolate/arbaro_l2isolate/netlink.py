@@ -84,7 +84,7 @@ def change_taps(actions: Iterable[Action]) -> list[tuple[Action, str]]:
 @privileged.network.entrypoint
 def _dump(indices):
     found = {}
-    with pyroute2.IPRoute(strict_check=True) as ipr:
+    with pyroute2.IPRoute() as ipr:
         messages.read_plainly(ipr)
         for asked in _questions(indices):
             by_index = _answers(ipr, **asked)
