@@ -230,3 +230,81 @@ def test_boot_with_user_data_that_is_no_script(guest: Guest, network: Network, k
     with guest.running():
         guest.wait_for("user data not run: it does not start with #!")
         guest.wait_for("first login:")
+
+
+@pytest.fixture(scope="module")
+def unpacked(image: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The guest's files, to run its programs without booting it."""
+    root = tmp_path_factory.mktemp("tiny")
+    with subprocess.Popen(["lz4", "-dc", image / "initrd"], stdout=subprocess.PIPE) as files:
+        subprocess.run(["cpio", "-i", "--quiet"], stdin=files.stdout, cwd=root, check=True)
+    for name in ("dev", "proc", "tmp", "www"):
+        (root / name).mkdir(exist_ok=True)
+    (root / "tmp").chmod(0o1777)
+    (root / "www/hello").write_text("hello\n")
+    return root
+
+
+def in_guest(root: Path, script: str, *, user: int = 0) -> str:
+    """Run a script in the guest's shell, with processes, network and /proc of its own; return all that it says."""
+    inside = f"""
+        mount -t proc proc {root}/proc
+        mount -t tmpfs dev {root}/dev
+        mknod -m 666 {root}/dev/null c 1 3
+        ip link set lo up
+        exec chroot --userspec={user}:{user} {root} /bin/sh -c "$1"
+    """
+    words = ["unshare", "--mount", "--net", "--pid", "--ipc", "--uts", "--fork", "sh", "-c", inside, "sh", script]
+    done = subprocess.run(
+        words, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", timeout=900
+    )
+    return done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("wget -T 5 -q -O - http://127.0.0.1/hello", "hello\nends: 0\n"),
+        ("wget -qT5 -O- http://127.0.0.1/hello | cat", "hello\nends: 0\n"),
+        ("wget -q --timeout=5 -O /tmp/there http://127.0.0.1/hello; cat /tmp/there", "hello\nends: 0\n"),
+        ("wget -q -O - http://127.0.0.1/hello", "hello\nends: 0\n"),
+        ("wget -T 1 -q -O - http://127.0.0.1:81/", "wget: download timed out\nends: 1\n"),
+        ("wget -T 5 -q -O - http://127.0.0.1:82/", "the first\nthe last\nends: 0\n"),
+        ("wget -T", "wget: option requires an argument -- 'T'\nends: 1\n"),
+        ("wget -T soon http://127.0.0.1/", "wget: invalid number 'soon'\nends: 1\n"),
+    ],
+)
+def test_wget_gives_up_when_nothing_comes_for_so_long(unpacked: Path, command: str, said: str) -> None:
+    answer = "printf 'HTTP/1.0 200 OK\\r\\n\\r\\n'"
+    servers = f"""
+        httpd -h /www
+        nc -lp 81 -e sleep 60 &
+        nc -lp 82 -e sh -c "{answer}; for word in first x x last; do [ $word = x ] || echo the $word; sleep 2; done" &
+        sleep 1
+    """
+    told = in_guest(unpacked, f"{{ {servers} }} >/dev/null 2>&1; ( {command} ) 2>&1; echo ends: $?")
+    assert told == said
+
+
+# Each program with each option that its help names: alone, with a number, with a file. As a user who may do nothing, in namespaces where
+# there is nobody else. What is named here ends the shell that tries.
+TRY_ALL = """
+for program in $(busybox --list); do
+    case $program in init | linuxrc | kill | killall | killall5 | pkill | busybox) continue ;; esac
+    options=$($program --help </dev/null 2>&1 | grep -o '[[ ]-[A-Za-z0-9]*' | tr -d '[ -' | grep -o . | sort -u)
+    for option in $options; do
+        for more in "" 3 "3 127.0.0.1" /etc/passwd; do
+            timeout -s KILL 1 $program -$option $more </dev/null >/dev/null 2>&1
+            case $? in 132 | 134 | 135 | 136 | 139) echo "crashed: $program -$option $more" ;; esac
+        done
+    done
+done
+echo all tried
+"""
+
+
+@pytest.mark.soak
+def test_no_tool_crashes_whatever_option_it_is_given(unpacked: Path) -> None:
+    told = in_guest(unpacked, TRY_ALL, user=65534)
+    assert told.splitlines()[-1:] == ["all tried"]
+    assert [line for line in told.splitlines() if line.startswith("crashed")] == []
