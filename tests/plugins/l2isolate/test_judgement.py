@@ -181,6 +181,11 @@ def test_what_the_kernel_lets_through_is_what_flows_may_stay(taps):
     packet_of = {_flow(packet, number, marks.get(packet.tap, 0)): packet for number, packet in enumerate(PACKETS)}
     listed = [Flow(*fields) for fields in kernel.list_flows([A, B, *marks.values()])]
     assert set(listed) == packet_of.keys()
+    ended = listed[::2]
+    # Twice: one that has ended is no failure.
+    kernel.end_flows([list(flow) for flow in ended] * 2)
+    left = {Flow(*fields) for fields in kernel.list_flows([A, B, *marks.values()])}
+    assert left and left.isdisjoint(ended), "of every protocol"
 
     @settings(max_examples=60, deadline=None, database=None, suppress_health_check=list(HealthCheck))
     @given(policies)

@@ -1,7 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The firewall's hands: the programs nft and conntrack, run with CAP_NET_ADMIN."""
+"""The firewall's hands: nft, conntrack and netlink, with CAP_NET_ADMIN."""
 
+import errno
 import subprocess
+
+from pyroute2.netlink.exceptions import NetlinkError
+from pyroute2.netlink.nfnetlink import nfctsocket
 
 from arbaro_l2isolate import privileged
 from arbaro_l2isolate.firewall import flows
@@ -42,15 +46,23 @@ def list_flows(traces):
 
 @privileged.network.entrypoint
 def end_flows(ended):
-    """Make the kernel forget flows; one that has ended by itself meanwhile is no failure."""
-    for fields in ended:
-        subprocess.run(["conntrack", "-D", "-f", "ipv4", *_selection(flows.Flow(*fields))], capture_output=True)
+    """Make the kernel forget flows; one that has ended by itself meanwhile is no failure.
+
+    Over netlink, as `conntrack -D` reads the whole table for each flow: 0.2 s among 4,000, where this takes 2 ms. To
+    list them, conntrack is ten times as fast as pyroute2.
+    """
+    with nfctsocket.NFCTSocket() as table:
+        for fields in ended:
+            try:
+                table.entry("del", tuple_orig=nfctsocket.NFCTAttrTuple(**_selection(flows.Flow(*fields))))
+            except NetlinkError as error:
+                if error.code != errno.ENOENT:
+                    raise
 
 
 def _selection(flow):
-    words = ["-p", str(flow.protocol), "-s", flow.source, "-d", flow.target]
+    words = {"saddr": flow.source, "daddr": flow.target, "proto": flow.protocol}
     if flow.protocol == flows.ICMP:
-        words += ["--icmp-type", str(flow.first), "--icmp-code", str(flow.second), "--icmp-id", str(flow.third)]
-    elif flow.protocol in flows.WITH_PORTS:
-        words += ["--sport", str(flow.first), "--dport", str(flow.second)]
-    return words
+        return {**words, "icmp_type": flow.first, "icmp_code": flow.second, "icmp_id": flow.third}
+    # 0 where a protocol has no ports: the kernel has them as part of a flow's name all the same (GRE).
+    return {**words, "sport": flow.first, "dport": flow.second}
