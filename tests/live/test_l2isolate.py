@@ -66,6 +66,11 @@ def test_servers_reach_one_another(first: Guest, near: Guest, far: Guest) -> Non
     assert near.pings(far.address, "-s", "1400")
 
 
+def test_every_server_of_a_host_reaches_its_gateway(first: Guest, near: Guest) -> None:
+    assert first.gateway() == near.gateway(), "one address on many taps"
+    assert first.pings(first.gateway()) and near.pings(near.gateway())
+
+
 def test_a_server_stands_alone_on_its_tap(cloud: Tool, first: Guest, near: Guest) -> None:
     assert "master" not in on(cloud, first.host, "ip -o link show type tun")
     assert f"{near.address} dev {near.tap()} proto l2isolate" in on(cloud, near.host, "ip route")
@@ -123,6 +128,50 @@ def test_only_listed_ports_are_open(cloud: Tool, first: Guest, near: Guest) -> N
     wait_until(lambda: "hello" in near.ssh(asked, code=None), "the new rule counts")
     cloud.client("security", "group", "rule", "delete", made["id"])
     wait_until(lambda: "hello" not in near.ssh(asked, code=None), "the old state")
+
+
+def test_an_address_group_lets_in_whom_it_names_now(cloud: Tool, first: Guest, near: Guest, group: str) -> None:
+    cloud.openstack("address", "group", "create", "--address", "192.0.2.99/32", "allies")
+    rule = ["--protocol", "icmp", "--remote-address-group", "allies", group]
+    made = cloud.openstack("security", "group", "rule", "create", *rule)
+    cloud.client("server", "add", "security", "group", "near", group)
+    cloud.client("server", "remove", "security", "group", "near", "ping-and-ssh")
+    try:
+        wait_until(lambda: not first.pings(near.address), "not among the allies")
+        cloud.client("address", "group", "set", "--address", f"{first.address}/32", "allies")
+        wait_until(lambda: first.pings(near.address), "an ally", 20)
+        cloud.client("address", "group", "unset", "--address", f"{first.address}/32", "allies")
+        wait_until(lambda: not first.pings(near.address), "an ally no longer", 20)
+    finally:
+        cloud.client("server", "add", "security", "group", "near", "ping-and-ssh")
+        cloud.client("server", "remove", "security", "group", "near", group)
+        cloud.client("security", "group", "rule", "delete", made["id"])
+        cloud.client("address", "group", "delete", "allies")
+    wait_until(lambda: first.pings(near.address), "as before")
+
+
+def test_a_server_of_stateless_groups_is_reached_from_everywhere(
+    cloud: Tool, first: Guest, near: Guest, far: Guest
+) -> None:
+    near.ssh("echo hello >/run/hello; httpd -p 80 -h /run")
+    cloud.openstack("security", "group", "create", "--stateless", "raw")
+    cloud.client("security", "group", "rule", "create", "--protocol", "icmp", "raw")
+    for port in ("80", "22"):
+        cloud.client("security", "group", "rule", "create", "--protocol", "tcp", "--dst-port", port, "raw")
+    cloud.client("port", "set", "--no-security-group", "--security-group", "raw", near.port())
+    try:
+        asked = f"wget -T 3 -q -O - http://{near.address}/hello"
+        for guest in (first, far):
+            wait_until(lambda guest=guest: "hello" in guest.ssh(asked, code=None), f"{guest.name} is answered", 20)
+            assert guest.pings(near.address)
+        assert accepts((near.address, 80)) and answers(cloud, near.address), "from the machine"
+        assert not near.reaches([(first.address, 22)]), "no rule lets the answer in"
+        assert near.ssh("wget -T 3 -q -O - http://169.254.169.254/openstack/latest/meta_data.json")
+        assert near.pings(near.gateway())
+    finally:
+        cloud.client("port", "set", "--no-security-group", "--security-group", "ping-and-ssh", near.port())
+        cloud.client("security", "group", "delete", "raw")
+    wait_until(lambda: bool(near.reaches([(first.address, 22)])), "as before", 20)
 
 
 # What is forged must be seen to leave a server and not to arrive at another's tap, where the honest does arrive: an answer would not come

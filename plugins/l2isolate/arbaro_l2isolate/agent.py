@@ -25,9 +25,10 @@ from arbaro_l2isolate import (
     options,
     plugin_rpc,
     ports,
+    pushes,
 )
+from arbaro_l2isolate.failures import Failures
 from arbaro_l2isolate.firewall.driver import L2IsolateFirewallDriver
-from arbaro_l2isolate.firewall.kernel import NftError
 from arbaro_l2isolate.manager import L2IsolateManager
 from arbaro_l2isolate.subnets import Subnets
 
@@ -40,10 +41,10 @@ HOST_SETTINGS = {"net/ipv4/ip_forward": "1", "net/ipv4/conf/all/rp_filter": "0"}
 
 
 class L2IsolateAgent(_common_agent.CommonAgentLoop):
-    """The common loop, with three differences.
+    """The common loop, with four differences.
 
-    It works in batches, with few messages for many devices; its reports do not hold it up; and it hears of devices that
-    are not served here.
+    It works in batches, with few messages for many devices; its reports do not hold it up; it hears of devices that
+    are not served here; and it goes on, with all it knows, whatever fails.
     """
 
     _lookout: threading.Thread | None = None
@@ -51,19 +52,26 @@ class L2IsolateAgent(_common_agent.CommonAgentLoop):
     _has_been_through = False
 
     def setup_rpc(self):
-        """Set the stock messages up, ours in place of some, and listen to changes of subnets."""
+        """Set the stock messages up, ours in place of some, and listen to what comes by no message to agents."""
+        self._failures = Failures()
         super().setup_rpc()
         self.plugin_rpc = plugin_rpc.PluginApi(self.context, topics.PLUGIN, self.agent_id)
         self.sg_plugin_rpc = groups.GroupsApi(topics.PLUGIN, lambda: self.plugin_rpc.listing)
         self.sg_agent = self.rpc_callbacks.sg_agent = groups.SecurityGroupAgent(self.context, self.sg_plugin_rpc)
         self.mgr.subnets = Subnets(self.context)
-        self.mgr.subnets.watch(self.rpc_callbacks.subnet_changed)
+        listeners = {
+            pushes.SUBNET: self.mgr.subnets.has_changed,
+            pushes.ADDRESS_GROUP: lambda group: self.sg_agent.security_groups_member_updated([group]),
+        }
+        self._pushes = pushes.listen(listeners)
 
     def process_network_devices(self, device_info):
-        """Go through a turn as the stock loop does: filters first, then taps and DHCP."""
-        asked = device_info["added"] | device_info["updated"]
-        self.plugin_rpc.begin_turn(asked, device_info["current"], self._is_resync)
-        return super().process_network_devices(device_info)
+        """Go through a turn as the stock loop does: filters first, then taps and DHCP. Return whether to start over."""
+        with self._failures.survived("Serving this host's servers"):
+            asked = device_info["added"] | device_info["updated"]
+            self.plugin_rpc.begin_turn(asked, device_info["current"], self._is_resync)
+            return super().process_network_devices(device_info)
+        return True
 
     def treat_devices_added_updated(self, devices):
         """Ask neutron about devices, make all their taps so, then report each; return whether to ask again.
@@ -72,6 +80,9 @@ class L2IsolateAgent(_common_agent.CommonAgentLoop):
         """
         for answers in self.plugin_rpc.details(devices):
             self.mgr.serve(answers, self._coming(answers))
+            self._tell_gateways()
+            # Neutron has deleted these; their servers may have the taps a while longer.
+            self.sg_agent.remove_devices_filter([answer["device"] for answer in answers if ports.is_unknown(answer)])
             self._look_out_for_arrivals()
             for details in answers:
                 self._process_device_if_exists(details)
@@ -95,7 +106,7 @@ class L2IsolateAgent(_common_agent.CommonAgentLoop):
             time.sleep(LOOKOUT_SECONDS)
 
     def scan_devices(self, previous, sync):
-        """Scan as the stock loop does, and see that the firewall is there.
+        """Scan as the stock loop does, and see that the firewall is there. An exception would end the loop.
 
         When out of step with neutron-server, its subnets may have changed as well.
         """
@@ -104,7 +115,15 @@ class L2IsolateAgent(_common_agent.CommonAgentLoop):
             self.mgr.subnets.forget()
         self._say_when_through(sync)
         self._look_after_firewall()
-        return super().scan_devices(previous, sync)
+        with self._failures.survived("Looking for this host's taps"):
+            self.rpc_callbacks.look_again(self.mgr.users_of_changed_subnets())
+            found = super().scan_devices(previous, sync)
+            # The stock loop would first serve and then remove a tap that went, while it was failing, and came back.
+            return {**found, "removed": found["removed"] - found["current"]}
+        # Nothing new is known, and nothing is forgotten: the next turn begins with all devices.
+        self.fullsync = True
+        known = previous or {"current": set(), "removed": set(), "timestamps": {}}
+        return {**known, "added": set(), "updated": set(), "removed": known["removed"] if sync else set()}
 
     def _say_when_through(self, sync):
         """Log once that the turn before this one left nothing to do again, and neutron-server has taken our reports.
@@ -118,12 +137,14 @@ class L2IsolateAgent(_common_agent.CommonAgentLoop):
             LOG.info("A whole turn has gone through: all taps here are as neutron-server wants them")
 
     def _look_after_firewall(self):
-        """Mend the firewall; an exception would end the loop, so it is logged and the next turn tries again."""
         if isinstance(self.sg_agent.firewall, L2IsolateFirewallDriver):
-            try:
+            with self._failures.survived("Looking after the firewall"):
                 self.sg_agent.firewall.look_after()
-            except (OSError, NftError):
-                LOG.exception("Looking after the firewall failed; next try in a moment")
+                self._tell_gateways()
+
+    def _tell_gateways(self):
+        if isinstance(self.sg_agent.firewall, L2IsolateFirewallDriver):
+            self.sg_agent.firewall.set_gateways(self.mgr.gateways())
 
 
 def wrong_host_settings(root=pathlib.Path("/proc/sys")):

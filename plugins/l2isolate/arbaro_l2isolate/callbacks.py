@@ -22,6 +22,10 @@ class L2IsolateCallbacks(securitygroups_rpc.SecurityGroupAgentRpcCallbackMixin, 
         """Look at a port again."""
         self._heard_of(names.tap_of(kwargs["port"]["id"]))
 
+    def port_delete(self, context, **kwargs):
+        """Serve a port no longer that was deleted while its server still has the tap."""
+        self._heard_of(names.tap_of(kwargs["port_id"]))
+
     def _heard_of(self, device):
         """Ask about a device in the next turn; what this turn's list says of it is older than the message."""
         self.agent.plugin_rpc.listing.forget(device)
@@ -29,13 +33,10 @@ class L2IsolateCallbacks(securitygroups_rpc.SecurityGroupAgentRpcCallbackMixin, 
 
     def network_update(self, context, **kwargs):
         """Look at all ports of a network again: its MTU may have changed."""
-        self._look_again(port["device"] for port in self.agent.network_ports.get(kwargs["network"]["id"], ()))
+        self.look_again(port["device"] for port in self.agent.network_ports.get(kwargs["network"]["id"], ()))
 
-    def subnet_changed(self, subnet_id):
-        """Look at all ports of a subnet again: gateway, DNS or routes may have changed."""
-        self._look_again(self.agent.mgr.users_of(subnet_id))
-
-    def _look_again(self, devices):
+    def look_again(self, devices):
+        """Ask about devices in the next turn."""
         self.updated_devices |= set(devices)
 
     def binding_deactivate(self, context, **kwargs):

@@ -18,7 +18,8 @@ from arbaro_l2isolate import dnsmasq_process
 from arbaro_l2isolate.ports import Subnet, ipv4_addresses
 
 CONFIGURATION = "dnsmasq.conf"
-RESTART, RELOAD, NOTHING = "restart", "reload", ""
+NOTHING, RELOAD, RESTART = NEEDS = "", "reload", "restart"
+DUE = ".due"  # In the directory: an agent ended before dnsmasq had taken what it wrote.
 MICROSOFT_ROUTES = 249  # What older Windows asks for in place of option 121.
 
 
@@ -150,19 +151,24 @@ class Dnsmasq:
             for pattern in (CONFIGURATION, "subnets/*.conf", "hosts/[!.]*")
             for path in self._directory.glob(pattern)
         }
+        self._due = RESTART if (self._directory / DUE).exists() else NOTHING
 
     def make(self, files: Mapping[str, str], complete: bool) -> str:
-        """Make files and dnsmasq so; return what was needed."""
+        """Make files and dnsmasq so; return what was needed. What fails is due until it has worked."""
         wanted = wanted_files(self._found, files, complete)
-        needs = needed(self._found, wanted)
+        needs = max(self._due, needed(self._found, wanted), key=NEEDS.index)
+        if needs == NOTHING:
+            return needs
+        if needs != self._due:
+            self._due = needs
+            self._write(DUE, "")
         for path in wanted.keys() | self._found.keys():
             if self._found.get(path) != wanted.get(path):
                 self._write(path, wanted.get(path))
         self._found = wanted
-        if needs == RELOAD:
-            self._process.reload(str(self._directory))
-        elif needs == RESTART:
-            self._process.restart(str(self._directory))
+        (self._process.reload if needs == RELOAD else self._process.restart)(str(self._directory))
+        self._write(DUE, None)
+        self._due = NOTHING
         return needs
 
     def look_after(self) -> None:

@@ -15,11 +15,11 @@ from collections.abc import Collection, Mapping
 from neutron.plugins.ml2.drivers.agent import _agent_manager_base as base
 from neutron_lib.agent import topics
 from oslo_log import log
-from pyroute2.netlink.exceptions import NetlinkError
 
-from arbaro_l2isolate import dnsmasq, dnsmasq_process, names, planner, ports
+from arbaro_l2isolate import dnsmasq, names, planner, ports
 from arbaro_l2isolate.arrivals import HOLD_SECONDS, Arrivals
 from arbaro_l2isolate.callbacks import L2IsolateCallbacks
+from arbaro_l2isolate.failures import Failures
 
 LOG = log.getLogger(__name__)
 NOBODY: Mapping = {}
@@ -36,7 +36,10 @@ class L2IsolateManager(base.CommonAgentManagerBase):
         self._lock = threading.RLock()
         self._wanted: dict = {}
         self._details: dict[str, Mapping] = {}
+        self._left_gateways: dict[str, frozenset[str]] | None = None
         self._out_of_order: set[str] = set()
+        self._dhcp_is_due = False
+        self._failures = Failures()
         self._elevated_until: dict[str, float] = {}
         self._arrivals = Arrivals(taps.frames_sent, clock)
         self._next_comparison = clock() + settings.reconcile_interval
@@ -94,21 +97,29 @@ class L2IsolateManager(base.CommonAgentManagerBase):
 
     def welcome(self) -> None:
         """Set the routes to servers that have come: they are here, and neutron will hear of it in a moment."""
-        try:
-            with self._lock:
-                come = self._arrivals.take()
-                for tap in come:
-                    LOG.info("%s: its server has come, before neutron calls it active here", tap.name)
-                    self._elevate_for(tap.name, HOLD_SECONDS)
-                    self._want(tap)
-                if come:
-                    self._compare({tap.name for tap in come})
-        except (OSError, NetlinkError):
-            LOG.exception("No route yet to a server that has come; its activation will try again")
+        # A server that has come and gets no route here gets it when it is activated.
+        with self._failures.survived("Setting the routes to servers that have come"), self._lock:
+            come = self._arrivals.take()
+            for tap in come:
+                LOG.info("%s: its server has come, before neutron calls it active here", tap.name)
+                self._elevate_for(tap.name, HOLD_SECONDS)
+                self._want(tap)
+            if come:
+                self._compare({tap.name for tap in come})
 
-    def users_of(self, subnet_id: str) -> set[str]:
-        """Return the taps with an address in a subnet."""
-        return {name for name, details in self._details.items() if subnet_id in ports.subnet_ids(details)}
+    def users_of_changed_subnets(self) -> set[str]:
+        """Return the taps with an address in a subnet whose gateway, DNS servers or routes may be others now."""
+        changed = self.subnets.changed()
+        with self._lock:
+            return {name for name, details in self._details.items() if changed & ports.subnet_ids(details)}
+
+    def gateways(self) -> dict[str, frozenset[str]]:
+        """Return each tap's addresses on this side: as neutron wants them, or as an earlier agent left them."""
+        with self._lock:
+            if self._left_gateways is None:
+                self._left_gateways = {name: tap.addresses for name, tap in self.taps.find_taps().items()}
+            left = {name: own for name, own in self._left_gateways.items() if name not in self._wanted}
+            return {**left, **{name: tap.gateways for name, tap in self._wanted.items() if tap}}
 
     # What the host is like.
 
@@ -125,9 +136,12 @@ class L2IsolateManager(base.CommonAgentManagerBase):
         return actions
 
     def _write_dhcp(self):
-        leases = dnsmasq.wanted_leases(self._details.values(), self.subnets.get(self._subnets_in_use()))
+        """Make dnsmasq's files so; `serve` has asked neutron about the subnets, so that nobody waits for it here."""
+        self._dhcp_is_due = True
+        leases = dnsmasq.wanted_leases(self._details.values(), self.subnets.remembered(self._subnets_in_use()))
         complete = self.taps.tap_names() <= self._wanted.keys()
         self.dhcp.make(dnsmasq.render(leases, self.settings), complete)
+        self._dhcp_is_due = False
 
     def _subnets_in_use(self):
         return set().union(*(ports.subnet_ids(details) for details in self._details.values()))
@@ -135,15 +149,20 @@ class L2IsolateManager(base.CommonAgentManagerBase):
     def tick(self) -> None:
         """Do what is due without a message: end preferences, look at dnsmasq, compare everything now and then.
 
-        The loop would end if this raised, so that a host without dnsmasq would also have no routes.
+        The one must not wait for the other: a host without dnsmasq has routes all the same.
         """
-        try:
-            with self._lock:
-                self._settle()
-                self._compare_now_and_then()
-                self.dhcp.look_after()
-        except (OSError, NetlinkError, dnsmasq_process.DnsmasqError):
-            LOG.exception("Looking after this host failed; next try in a moment")
+        for deed, do in (
+            ("Ending preferences and arrivals", self._settle),
+            ("Comparing all taps with what neutron wants", self._compare_now_and_then),
+            ("Looking after dnsmasq", self._look_after_dhcp),
+        ):
+            with self._failures.survived(deed), self._lock:
+                do()
+
+    def _look_after_dhcp(self):
+        if self._dhcp_is_due:
+            self._write_dhcp()
+        self.dhcp.look_after()
 
     def _settle(self):
         for name in [name for name, until in self._elevated_until.items() if until <= self._clock()]:
@@ -200,7 +219,10 @@ class L2IsolateManager(base.CommonAgentManagerBase):
             self._details.pop(name, None)
             self._elevated_until.pop(name, None)
             self._out_of_order.discard(name)
-        self._write_dhcp()
+            (self._left_gateways or {}).pop(name, None)
+        self._dhcp_is_due = True
+        with self._failures.survived("Taking leases away"):
+            self._write_dhcp()
 
     def delete_unreferenced_arp_protection(self, current_devices):
         """Do nothing: what belongs to a tap goes with the tap, and a start removes nothing."""
@@ -231,6 +253,7 @@ class L2IsolateManager(base.CommonAgentManagerBase):
         """Return the topics to listen to: ports, networks, security groups, and which host a port is active on."""
         return [
             [topics.PORT, topics.UPDATE],
+            [topics.PORT, topics.DELETE],
             [topics.NETWORK, topics.UPDATE],
             [topics.SECURITY_GROUP, topics.UPDATE],
             [topics.PORT_BINDING, topics.DEACTIVATE],

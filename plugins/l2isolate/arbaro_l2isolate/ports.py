@@ -35,6 +35,11 @@ def is_inactive(details: Mapping) -> bool:
     return NO_ACTIVE_BINDING in details
 
 
+def is_unknown(details: Mapping) -> bool:
+    """Return whether neutron has no port of a device's name: it was deleted."""
+    return not is_here(details) and not is_inactive(details)
+
+
 def subnet_ids(details: Mapping) -> set[str]:
     """Return the subnets that a device has addresses in."""
     return {fixed["subnet_id"] for fixed in details.get("fixed_ips", ())}

@@ -3,50 +3,58 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections import Counter
+from collections.abc import Iterable
 
 from neutron.api.rpc.callbacks import resources
-from neutron.api.rpc.callbacks.consumer import registry
 from neutron.api.rpc.handlers import resources_rpc
-from neutron_lib import rpc
 
 from arbaro_l2isolate.ports import Subnet
 
 
 class Subnets:
-    """A cache over neutron's generic pull and push of resources: no message at all for a port in a known subnet."""
+    """A cache over neutron's generic pull of resources: no message at all for a port in a known subnet.
+
+    An answer counts as long as no message has come since the question: one that comes before the answer may tell of
+    something that the answer does not have yet.
+    """
 
     def __init__(self, context):
         self._context = context
         self._puller = resources_rpc.ResourcesPullRpcApi()
-        self._known: dict[str, Subnet] = {}
+        self._known: dict[str, Subnet | None] = {}
+        self._messages: Counter[str] = Counter()
+        self._messages_when_asked: dict[str, int] = {}
 
     def get(self, ids: Iterable[str]) -> dict[str, Subnet]:
         """Return the subnets by id, with at most one message; one that is IPv6 or has been deleted is left out."""
         wanted = set(ids)
-        unknown = wanted - self._known.keys()
-        if unknown:
-            pulled = self._puller.bulk_pull(self._context, resources.SUBNET, filter_kwargs={"id": sorted(unknown)})
-            self._known.update({subnet.id: _ours(subnet) for subnet in pulled if subnet.ip_version == 4})
-        return {id_: self._known[id_] for id_ in wanted & self._known.keys()}
+        unsure = {id_: self._messages[id_] for id_ in wanted if not self._is_sure_of(id_)}
+        if unsure:
+            pulled = self._puller.bulk_pull(self._context, resources.SUBNET, filter_kwargs={"id": sorted(unsure)})
+            ours = {subnet.id: _ours(subnet) for subnet in pulled if subnet.ip_version == 4}
+            self._known.update({id_: ours.get(id_) for id_ in unsure})
+            self._messages_when_asked.update(unsure)
+        return self.remembered(wanted)
+
+    def remembered(self, ids: Iterable[str]) -> dict[str, Subnet]:
+        """Return what was known last, without a message."""
+        return {id_: subnet for id_ in ids if (subnet := self._known.get(id_))}
 
     def forget(self) -> None:
         """Ask again for everything: messages may have been lost."""
-        self._known = {}
+        self._messages_when_asked = {}
 
-    def watch(self, changed: Callable[[str], None]) -> None:
-        """Call `changed` with a subnet's id whenever neutron tells that it was changed or deleted."""
+    def has_changed(self, id_: str) -> None:
+        """Take neutron's message about a subnet."""
+        self._messages[id_] += 1
 
-        def handle(_context, _kind, pushed, _event):
-            for subnet in pushed:
-                if self._known.pop(subnet.id, None):
-                    changed(subnet.id)
+    def changed(self) -> set[str]:
+        """Return the subnets that have changed since they were asked for."""
+        return {id_ for id_ in list(self._messages_when_asked) if not self._is_sure_of(id_)}
 
-        registry.register(handle, resources.SUBNET)
-        self._connection = rpc.Connection()
-        topic = resources_rpc.resource_type_versioned_topic(resources.SUBNET)
-        self._connection.create_consumer(topic, [resources_rpc.ResourcesPushRpcCallback()], fanout=True)
-        self._connection.consume_in_threads()
+    def _is_sure_of(self, id_):
+        return self._messages_when_asked.get(id_) == self._messages[id_]
 
 
 def _ours(subnet) -> Subnet:

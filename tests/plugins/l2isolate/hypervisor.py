@@ -161,6 +161,7 @@ def listen(namespace, port, address=""):
     with inside(namespace):
         server = socket.socket()
         server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        server.settimeout(5)
         server.bind((address, port))
         server.listen()
         return server

@@ -47,6 +47,8 @@ class Server:
     def get(self, ids):
         return {id_: self.known[id_] for id_ in ids if id_ in self.known}
 
+    remembered = get
+
 
 class World:
     """The hypervisor with an agent's manager and firewall driver on it."""
@@ -67,6 +69,7 @@ class World:
     def serve(self, *details):
         with inside("host"):
             self.manager.serve(list(details))
+            self.firewall.set_gateways(self.manager.gateways())
 
     def protect(self, ports, groups, members=None):
         with inside("host"), self.firewall.defer_apply():
@@ -112,6 +115,51 @@ def test_guests_reach_one_another_and_the_outside_through_the_host(world):
     macs = {line.split("lladdr ")[1].split()[0] for line in neighbours if "lladdr" in line}
     assert len(neighbours) >= 2
     assert macs == {"fe" + A.mac[2:]}, "every address of the subnet is the hypervisor's MAC: no L2 is shared"
+
+
+def test_every_guest_reaches_its_gateway_and_no_other_address_of_the_host(world):
+    """The gateway's address is on each tap; the kernel's table of local routes names the first tap alone."""
+    other = Subnet("s2", "10.64.2.0/24", "10.64.2.1")
+    world.manager.subnets.known["s2"] = other
+    d = Guest("d", 4, "10.64.2.14")
+    for guest in (A, B, C):
+        world.plug(guest, "web")
+    world.hypervisor.boot(d, configure=False)
+    with inside("d"):
+        run("ip", "address", "add", f"{d.address}/24", "dev", "eth0")
+        run("ip", "route", "add", "default", "via", "10.64.2.1")
+    world.protect([d.filtered("web")], {})
+    world.serve(d.details(fixed_ips=[{"subnet_id": "s2", "ip_address": d.address}]))
+    for guest in (A, B, C):
+        assert ping(guest.name, "10.64.1.1", count=2) == 2, guest.name
+        assert ping(guest.name, "10.64.2.1") == 0, "another subnet's gateway"
+        assert ping(guest.name, "192.0.2.1") == 0, "the host's own address"
+    assert ping("d", "10.64.2.1", count=2) == 2 and ping("d", "10.64.1.1") == 0
+    world.hypervisor.halt(A)
+    with inside("host"):
+        world.firewall.remove_port_filter(A.filtered("web"))
+        world.manager.delete_arp_spoofing_protection([A.tap])
+        world.firewall.set_gateways(world.manager.gateways())
+    assert ping("b", "10.64.1.1") == 1, "also when the first one has left"
+
+
+def test_every_guest_renews_its_lease_and_asks_no_other_address_of_the_host(world):
+    for guest in (A, B):
+        _plug_for_dhcp(world, guest)
+        assert _dhcp(guest)[0] == guest.address
+        with inside(guest.name):
+            run("ip", "address", "add", f"{guest.address}/24", "dev", "eth0")
+            run("ip", "route", "add", "default", "via", "10.64.1.1")
+        assert _dhcp(guest, kind=3, server="10.64.1.1")[1][53] == b"\x05", guest.name
+    with inside("host"):
+        watch = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        watch.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        watch.bind(("192.0.2.1", 67))
+    watch.settimeout(0.5)
+    assert _dhcp(B, kind=3, server="192.0.2.1", seconds=0.5) is None
+    with pytest.raises(TimeoutError):
+        watch.recv(2000)
+    watch.close()
 
 
 def test_routes_carry_our_protocol_and_the_kernel_needs_nothing_more(world):
@@ -161,6 +209,72 @@ def test_a_revoked_rule_ends_its_flows_and_leaves_the_others(world):
     # From the server's side: were the flow forgotten, this would count as a new one, which nothing allows.
     assert _hears(peer, client), "still allowed: not a packet of it is lost"
     assert not _hears(*ended), "revoked: ends at once, though it was established"
+
+
+def stateless(*rules):
+    """Return rules as neutron words those of a stateless group."""
+    return [{**rule, "stateful": False} for rule in rules]
+
+
+def test_a_server_of_stateless_groups_is_reached_by_everybody_its_rules_name(world):
+    """And whoever asks it hears its answers by the rules of his own groups, also on the same host."""
+    world.protect([], {"raw": stateless(ALLOW_ALL_OUT, ALLOW_PING, allow(7000)), "mute": stateless(allow(7000))})
+    for guest, group in ((A, "closed"), (B, "raw"), (C, "mute")):
+        world.plug(guest, group)
+    served, mute = listen("b", 7000), listen("c", 7000)
+    for space in ("out", "a"):
+        assert ping(space, B.address) == 1, space
+        assert connect(space, B.address, 7000), space
+        assert connect(space, C.address, 7000) is None, "no rule lets the answer out"
+    assert connect("b", A.address, 7001) is None
+    assert ping("b", "10.64.1.1") == 1
+    served.close(), mute.close()
+
+
+def test_no_answer_reaches_a_server_of_stateless_groups_without_a_rule(world):
+    world.protect(
+        [], {"raw": stateless(ALLOW_ALL_OUT), "back": stateless(ALLOW_ALL_OUT, allow(1, port_range_max=65535))}
+    )
+    for guest, group in ((A, "web"), (B, "raw"), (C, "back")):
+        world.plug(guest, group)
+    near, far = listen("a", 7000), listen("out", 7000)
+    for address in (A.address, "192.0.2.2"):
+        assert connect("b", address, 7000) is None
+        assert connect("c", address, 7000), "with a rule for answers"
+        assert ping("b", address) == 0
+    near.close(), far.close()
+
+
+def test_hosts_own_rules_know_the_answers_of_servers_of_stateless_groups(world):
+    """As l2isolate-host.nft: nothing leaves to the management network but answers."""
+    world.protect([], {"raw": stateless(ALLOW_ALL_OUT, ALLOW_PING, allow(7000))})
+    world.plug(B, "raw")
+    with inside("host"):
+        run("nft", "add", "table", "inet", "own")
+        run("nft", "add", "chain", "inet", "own", "forward", "{ type filter hook forward priority filter; }")
+        run("nft", "add", "rule", "inet", "own", "forward", 'oifname "up1" ct state != established drop')
+    served = listen("b", 7000)
+    assert connect("out", B.address, 7000) and ping("out", B.address) == 1
+    assert ping("b", "192.0.2.2") == 0
+    served.close()
+
+
+def test_a_server_of_stateless_groups_gets_metadata_and_an_address_without_a_rule(world):
+    world.protect([], {"nothing": stateless({**ALLOW_PING, "remote_ip_prefix": "192.0.2.99"})})
+    world.plug(B, "nothing")
+    server = listen("host", 80, "169.254.169.254")
+    assert connect("b", "169.254.169.254", 80)
+    server.close()
+
+
+def test_a_rule_of_a_stateless_group_is_revoked_at_once(world):
+    world.protect([], {"raw": stateless(ALLOW_ALL_OUT, allow(7000))})
+    world.plug(A, "web")
+    world.plug(B, "raw")
+    server = listen("b", 7000)
+    client, peer = _talk(connect("a", B.address, 7000), server)
+    world.protect([B.filtered("raw")], {"raw": stateless(ALLOW_ALL_OUT)})
+    assert not _hears(client, peer)
 
 
 def test_a_revoked_flow_from_an_address_pair_ends(world):
@@ -315,10 +429,13 @@ def metadata_elsewhere():
 def test_a_metadata_service_elsewhere_sees_the_guests_own_address(metadata_elsewhere, world):
     world.protect([], {"mute": []})
     world.plug(A, "mute")
+    world.protect([], {"stateless": stateless(ALLOW_PING)})
+    world.plug(B, "stateless")
     server = listen("out", 8775)
     server.settimeout(2)
-    assert connect("a", "169.254.169.254", 80), "also where no rule lets anything out"
-    assert server.accept()[1][0] == A.address
+    for guest in (A, B):
+        assert connect(guest.name, "169.254.169.254", 80), "also where no rule lets anything out"
+        assert server.accept()[1][0] == guest.address
     assert connect("a", "192.0.2.2", 8775) is None, "not by its own address"
     server.close()
 
@@ -359,22 +476,24 @@ def test_an_address_pair_may_be_sent_from(world):
     assert not _arrives(A, "203.0.113.99")
 
 
-def _dhcp(guest, chaddr=None, kind=1, requested=None, seconds=1.5):
-    """Ask as a client that has no address; return (address, {option: bytes}) or None. `kind` 1 is DISCOVER, 3 REQUEST."""
+def _dhcp(guest, chaddr=None, kind=1, requested=None, seconds=1.5, server=None):
+    """Ask for an address; return (address, {option: bytes}) or None. `kind` 1 is DISCOVER, 3 REQUEST.
+
+    As a client that has none yet; or, with `server`, as one that renews its lease.
+    """
     mac = bytes.fromhex((chaddr or guest.mac).replace(":", ""))
     options = bytes([53, 1, kind, 55, 6, 1, 3, 6, 15, 26, 121])
     options += (bytes([50, 4]) + socket.inet_aton(requested) if requested else b"") + b"\xff"
-    query = struct.pack(
-        "!BBBBIHH4s4s4s4s16s192s4s", 1, 1, 6, 0, 7, 0, 0x8000, *[b"\0" * 4] * 4, mac, b"", b"\x63\x82\x53\x63"
-    )
+    flags, ciaddr = (0, socket.inet_aton(guest.address)) if server else (0x8000, bytes(4))
+    query = struct.pack("!BBBBIHH4s12s16s192s4s", 1, 1, 6, 0, 7, 0, flags, ciaddr, b"", mac, b"", b"\x63\x82\x53\x63")
     with inside(guest.name):
         client = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         client.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
         client.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b"eth0")
-        client.bind(("", 68))
+        client.bind((guest.address if server else "", 68))
         client.settimeout(seconds)
         try:
-            client.sendto(query + options, ("255.255.255.255", 67))
+            client.sendto(query + options, (server or "255.255.255.255", 67))
             answer = client.recv(1500)
         except TimeoutError:
             return None

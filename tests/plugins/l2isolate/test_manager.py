@@ -29,7 +29,14 @@ SETTINGS = SimpleNamespace(
     dns_servers=[],
     dns_domain="",
 )
-SUBNETS = SimpleNamespace(get=lambda ids: {id_: Subnet(id_, "10.64.0.0/24", GATEWAY) for id_ in ids})
+
+
+def known(ids):
+    """Return subnets as neutron-server knows them."""
+    return {id_: Subnet(id_, "10.64.0.0/24", GATEWAY) for id_ in ids}
+
+
+SUBNETS = SimpleNamespace(get=known, remembered=known, changed=set)
 
 
 class Hands(Host):

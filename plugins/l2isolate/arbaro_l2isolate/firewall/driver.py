@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from neutron.agent import firewall
 from oslo_config import cfg
 from oslo_log import log
@@ -31,7 +33,10 @@ class L2IsolateFirewallDriver(firewall.FirewallDriver):
         self._groups: dict[str, tuple] = {}
         self._stateless: set[str] = set()
         self._members: dict[str, frozenset[str]] = {}
+        self._gateways: dict[str, frozenset[str]] = {}
         self._applied: rules.Ruleset | None = None
+        self._may_have_narrowed = False
+        self._is_due = False
         self._departed: set[str | int] = set()
         self._deferred = False
         if "inet" not in hands.families():
@@ -74,6 +79,14 @@ class L2IsolateFirewallDriver(firewall.FirewallDriver):
         """Take the addresses of a remote group (security group or address group)."""
         self._members[sg_id] = policies.members_of(ips)
 
+    def set_gateways(self, gateways: Mapping[str, frozenset[str]]):
+        """Take each tap's addresses on the host's side, which neutron tells to the agent, but not to its firewall."""
+        if gateways != self._gateways:
+            self._gateways = dict(gateways)
+            # Before neutron has spoken of ports, what an earlier agent left stays in force.
+            if self._applied is not None or self._is_due:
+                self._apply()
+
     def security_group_updated(self, action_type, sec_group_ids, device_id=None):
         """Do nothing: the agent asks neutron-server again and calls the methods above."""
 
@@ -99,33 +112,40 @@ class L2IsolateFirewallDriver(firewall.FirewallDriver):
             self._apply()
 
     def _policy(self):
-        return policies.Policy(self._ports, self._groups, self._members, frozenset(self._stateless))
+        return policies.Policy(self._ports, self._groups, self._members, frozenset(self._stateless), self._gateways)
 
     def _render(self):
         settings = cfg.CONF.l2isolate
         return rules.render(self._policy(), (settings.metadata_address, settings.metadata_port))
 
     def _apply(self):
+        """Make kernel and flows so. What fails is due until it has worked (`look_after`)."""
+        self._is_due = True
         before, after = self._applied, self._render()
         if before != after:
             # Not known again until it has worked: after a failure, the next time replaces everything.
             self._applied = None
+            self._may_have_narrowed |= before is None or flows.has_narrowed(before, after)
             self._to_kernel(before, after)
             self._applied = after
-        if before is None or self._departed or flows.has_narrowed(before, after):
+        if self._may_have_narrowed or self._departed:
             self._end_revoked_flows()
+            self._may_have_narrowed = False
+        self._is_due = False
 
     def look_after(self):
-        """Put the rules back if somebody has flushed them (restarting nftables.service does): taps would stand open."""
+        """Put the rules back if somebody has flushed them (restarting nftables.service does): taps would stand open.
+
+        And do again what has failed.
+        """
         gone = sorted(set(changes.FAMILIES) - set(self._hands.families()))
         # Before neutron has spoken, what an earlier agent left of the rules is better than none for anybody.
-        if not gone or (self._applied is None and "inet" not in gone):
-            return
-        LOG.error(
-            "Table %s has gone from %s: somebody flushed nftables. Putting it back.", rules.TABLE, " and ".join(gone)
-        )
-        self._applied = None
-        self._apply()
+        if gone and (self._applied is not None or "inet" in gone):
+            where = " and ".join(gone)
+            LOG.error("Table %s has gone from %s: somebody flushed nftables. Putting it back.", rules.TABLE, where)
+            self._applied, self._is_due = None, True
+        if self._is_due:
+            self._apply()
 
     def _to_kernel(self, before, after):
         if before is not None:

@@ -57,20 +57,24 @@ class Port:
 
 @dataclass(frozen=True)
 class Policy:
-    """All that the firewall of one host is to do."""
+    """All that the firewall of one host is to do; `gateways` are the addresses that each tap has on the host's side."""
 
     ports: Mapping[str, Port] = field(default_factory=dict)
     groups: Mapping[str, tuple[Rule, ...]] = field(default_factory=dict)
     members: Mapping[str, frozenset[str]] = field(default_factory=dict)
     stateless: frozenset[str] = frozenset()
+    gateways: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
     def rules(self, port: Port, direction: str) -> Iterable[Rule]:
         """Yield a port's rules in one direction."""
         return (rule for group in port.groups for rule in self.groups.get(group, ()) if rule.direction == direction)
 
     def is_stateless(self, port: Port) -> bool:
-        """Return whether nothing is remembered of a port's flows; neutron does not mix such groups with others."""
-        return bool(port.groups) and all(group in self.stateless for group in port.groups)
+        """Return whether a port's answers need rules too. Neutron mixes stateless groups with no others on a port.
+
+        One is enough: neutron does not say of a group without rules whether it is stateless.
+        """
+        return port.secured and not self.stateless.isdisjoint(port.groups)
 
 
 def port_of(device: Mapping) -> Port:

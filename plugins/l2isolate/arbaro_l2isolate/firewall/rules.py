@@ -22,7 +22,7 @@ TABLE = "arbaro_l2isolate"
 TAPS = f'"{names.TAP_PREFIX}*"'
 VERDICT = {INGRESS: "accept", EGRESS: "goto to_guest"}
 REMOTE_FIELD = {INGRESS: "ip saddr", EGRESS: "ip daddr"}
-KNOWN = "ct state established,related accept"
+ANSWER = "ct state established,related"
 
 
 @dataclass(frozen=True)
@@ -60,21 +60,17 @@ def render(policy: Policy, metadata: tuple[str, int] = (names.METADATA_ADDRESS, 
 def _inet_chains(metadata_address: str, metadata_port: int) -> dict[str, Chain]:
     """Return the skeleton that is the same on every host, hook by hook as a packet meets them."""
     return {
-        **_guard(metadata_address),
+        **_guard(),
         **_metadata_redirect(metadata_address, metadata_port),
         **_forward(),
         **_input(metadata_address, metadata_port),
     }
 
 
-def _guard(metadata_address: str) -> dict[str, Chain]:
+def _guard() -> dict[str, Chain]:
     """Return what a tap's packets meet first. Before conntrack, so that forged ones leave no trace there."""
     hook = "type filter hook prerouting priority raw; policy accept;"
-    guard = (
-        f"iifname {TAPS} jump from_tap",
-        f"iifname @stateless_taps ip daddr != {names.METADATA_ADDRESS} notrack",
-        f"ip daddr @stateless_addresses ip saddr != {metadata_address} notrack",
-    )
+    guard = (f"iifname {TAPS} jump from_tap",)
     from_tap = (
         "meta nfproto != ipv4 drop",
         "ip saddr 0.0.0.0 udp sport 68 udp dport 67 iifname . ether saddr @macs return",
@@ -97,36 +93,63 @@ def _metadata_redirect(address: str, port: int) -> dict[str, Chain]:
 
 
 def _forward() -> dict[str, Chain]:
-    """Return the way between taps, and between taps and the fabric."""
+    """Return the way between taps, and between taps and the fabric.
+
+    An answer to what the rules let begin passes without a look at them, but not where it comes from or goes to a server
+    of stateless groups: there each packet is judged by itself. All the same its flows are tracked. The server at the
+    other end may be of stateful groups, and a host's own rules (l2isolate-host.nft) know an answer by its flow.
+    """
     hook = "type filter hook forward priority filter; policy accept;"
     forward = (
         f"iifname != {TAPS} oifname != {TAPS} return",
-        KNOWN,
-        "ct state invalid drop",
         # Only metadata_redirect changes a guest's destination; who asks is checked in from_tap.
-        f"iifname {TAPS} ct status dnat ct original ip daddr {names.METADATA_ADDRESS} accept",
+        f"ct status dnat ct original ip daddr {names.METADATA_ADDRESS} accept",
+        "iifname @stateless_taps goto egress",
+        "oifname @stateless_taps goto to_stateless",
+        f"{ANSWER} accept",
+        "ct state invalid drop",
         f"iifname {TAPS} goto egress",
         "goto ingress",
     )
+    to_stateless = (
+        f"iifname != {TAPS} goto ingress",
+        f"{ANSWER} goto ingress",
+        "ct state invalid drop",
+        "goto egress",
+    )
+    # The flow keeps its sender's mark: by the address alone, flows.py could not say who that is.
+    egress = ("ct state new ct mark set iifname map @mark_of", "iifname vmap @egress_of", "drop")
+    ingress = (
+        "meta nfproto != ipv4 drop",
+        f"oifname != @stateless_taps {ANSWER} accept",
+        "oifname != @stateless_taps ct state invalid drop",
+        "oifname vmap @ingress_of",
+        "drop",
+    )
     return {
         "forward": Chain(hook, forward),
-        # The flow keeps its sender's mark: by the address alone, flows.py could not say who that is.
-        "egress": Chain("", ("ct mark set iifname map @mark_of", "iifname vmap @egress_of", "drop")),
+        "to_stateless": Chain("", to_stateless),
+        "egress": Chain("", egress),
         "to_guest": Chain("", (f"oifname != {TAPS} accept", "goto ingress")),
-        "ingress": Chain("", ("meta nfproto != ipv4 drop", "oifname vmap @ingress_of", "drop")),
+        "ingress": Chain("", ingress),
     }
 
 
 def _input(metadata_address: str, metadata_port: int) -> dict[str, Chain]:
-    """Return the way to the host itself."""
+    """Return the way to the host itself.
+
+    Taps share the gateway's address, so that the kernel's own answer (`fib daddr . iif`) is true for the first of them
+    only: `gateways` says which addresses are a tap's own. The host's other addresses are not for servers.
+    """
     hook = "type filter hook input priority filter; policy accept;"
+    dhcp = "udp sport 68 udp dport 67 accept"
     to_host = (
         f"iifname != {TAPS} return",
-        KNOWN,
-        "udp sport 68 udp dport 67 accept",
+        f"{ANSWER} accept",
+        f"ip daddr 255.255.255.255 {dhcp}",
+        f"iifname . ip daddr @gateways {dhcp}",
         f"ip daddr {metadata_address} tcp dport {metadata_port} accept",
-        # The gateway's address is this tap's own; other addresses of the host are not.
-        "icmp type echo-request fib daddr . iif type local accept",
+        "iifname . ip daddr @gateways icmp type echo-request accept",
         "drop",
     )
     return {"input": Chain(hook, to_host)}
@@ -168,17 +191,16 @@ def _source_sets(policy: Policy) -> dict[str, Set]:
 
 
 def _inet_sets(policy: Policy) -> dict[str, Set]:
-    """Return which chain a tap's packets go through, their mark, what is not tracked, and remote groups' members."""
+    """Return which chain a tap's packets go through, their mark, a tap's own addresses, and remote groups' members."""
     ports = policy.ports.values()
-    stateless = [port for port in ports if port.secured and policy.is_stateless(port)]
+    stateless = _elements(_q(port.tap) for port in ports if policy.is_stateless(port))
+    gateways = _elements(f"{_q(tap)} . {address}" for tap, own in policy.gateways.items() for address in own)
     sets = {
         "egress_of": Set("map", "type ifname : verdict;", _elements(_home(port, EGRESS) for port in ports)),
         "ingress_of": Set("map", "type ifname : verdict;", _elements(_home(port, INGRESS) for port in ports)),
         "mark_of": Set("map", "type ifname : mark;", _elements(f"{_q(port.tap)} : {port.mark}" for port in ports)),
-        "stateless_taps": Set("set", "type ifname;", _elements(_q(port.tap) for port in stateless)),
-        "stateless_addresses": Set(
-            "set", "type ipv4_addr;", _elements(a for port in stateless for a in port.addresses)
-        ),
+        "stateless_taps": Set("set", "type ifname;", stateless),
+        "gateways": Set("set", "type ifname . ipv4_addr;", gateways),
     }
     for group in _remote_groups(policy):
         members = policy.members.get(group, frozenset())
