@@ -182,7 +182,7 @@ def test_it_says_when_a_whole_turn_has_gone_through(agent):
     agent.hypervisor.boot(A)
     agent.here(A, failing=[A.tap])
     agent.start()
-    wait_for("A told twice", lambda: agent.heard("update_device_list").count([A.tap]) > 1, 60)
+    wait_for("A told twice", lambda: agent.heard("update_device_list").count([A.tap]) > 1, 240)
     assert not agent.is_through(), "neutron-server has not taken the state of A"
     agent.here(A)
     wait_for("a whole turn", agent.is_through, 10)
@@ -191,7 +191,7 @@ def test_it_says_when_a_whole_turn_has_gone_through(agent):
 def test_the_agents_life(agent):
     agent.hypervisor.boot(A)
     agent.start()
-    wait_for("A up", lambda: A.tap in agent.heard("update_device_up"), 60)
+    wait_for("A up", lambda: A.tap in agent.heard("update_device_up"), 240)
     wait_for("ping", lambda: ping("out", A.address), 5)
     assert agent.heard("report_state")[0] == "L2 isolate agent"
 
@@ -214,7 +214,7 @@ def test_the_agents_life(agent):
     before, reported = agent.messages(), len(agent.heard("update_device_list"))
     agent.start()
     # The list of ports, their network, the rules of one in the name of both, the subnet; both are active already.
-    wait_for("its questions", lambda: agent.messages() == before + 4, 60)
+    wait_for("its questions", lambda: agent.messages() == before + 4, 240)
     assert " 0% packet loss" in flood.communicate(timeout=60)[0]
     assert (agent.directory / "dhcp" / "pid").read_text() == dnsmasq
     assert agent.messages() == before + 4 and len(agent.heard("update_device_list")) == reported
@@ -283,7 +283,7 @@ def test_an_agent_that_nobody_helps_keeps_dnsmasq_itself(tmp_path):
         agent.hypervisor.boot(A)
         agent.start()
         try:
-            first = wait_for("dnsmasq", lambda: pid.exists() and pid.read_text().strip(), 60)
+            first = wait_for("dnsmasq", lambda: pid.exists() and pid.read_text().strip(), 240)
             subprocess.run(["kill", "-9", first], check=True)
             wait_for("another one", lambda: pid.read_text().strip() not in ("", first), 5)
         finally:
