@@ -1,14 +1,26 @@
 # SPDX-License-Identifier: Apache-2.0
 """Live tests share one real cloud, made by our own command; nothing here is a mock."""
 
+import functools
 import json
 import os
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
+
+from arbaro.checks import Finding
+from arbaro.cluster import status
+from arbaro.cluster.cloud import Cloud, existing_cloud
+from arbaro.cluster.providers.podman import Podman
+
+from . import client
+
+if TYPE_CHECKING:
+    from .metal import Metal
+    from .second import Second
 
 ROOT = Path(__file__).parents[2]
 
@@ -25,26 +37,45 @@ class Tool:
 
     def openstack(self, *words: str, cloud: str | None = None) -> Any:
         """Run the real client against a cloud by its name in clouds.yaml, and read its JSON."""
-        client = str(ROOT / ".venv/bin/openstack")
-        text = self.run([client, "--os-cloud", cloud or f"arbaro-{self.name}", *words, "-f", "json"], timeout=180)
-        return json.loads(text)
+        return json.loads(self.do(*words, "-f", "json", cloud=cloud))
+
+    def do(self, *words: str, code: int | None = 0, cloud: str | None = None) -> str:
+        """Run the real client where it prints nothing that is JSON; `code` is the exit code that is expected, None for any."""
+        argv = ["--os-cloud", cloud or f"arbaro-{self.name}", *words]
+        return self._judged(["openstack", *argv], code, *client.run(argv, timeout=600))
 
     def client(self, *words: str) -> str:
-        """Run the real client as a person does, for what it prints; whether it succeeds shows in that."""
-        return self.run([str(ROOT / ".venv/bin/openstack"), "--os-cloud", f"arbaro-{self.name}", *words], code=None)
+        """Run the real client for what it prints; whether it succeeds shows in that."""
+        return self.do(*words, code=None)
 
     def status(self, name: str | None = None) -> dict[str, Any]:
         """Read `arbaro status --json`, whatever it says."""
         found: dict[str, Any] = json.loads(self.arbaro("status", name or self.name, "--json", code=None))
         return found
 
+    @functools.cached_property
+    def cloud(self) -> Cloud:
+        """The shared cloud as our own code sees it."""
+        return existing_cloud(self.name, Podman())
+
+    def findings(self) -> list[Finding]:
+        """Look at the shared cloud as `arbaro status` does, without starting it."""
+        return status.findings(status.collect(self.cloud.spec, self.cloud.provider, self.cloud.keeper))
+
+    def on(self, host: str, command: str, *, code: int | None = 0, timeout: float = 600) -> str:
+        """Run a command in the shell of one of the shared cloud's hosts."""
+        (found,) = (one for one in self.cloud.spec.hosts if one.name == host)
+        return self.run([*self.cloud.reach(found).ssh(), "--", command], code=code, timeout=timeout)
+
     def run(self, argv: list[str], *, code: int | None = 0, timeout: float = 600) -> str:
         """Run any command."""
         done = subprocess.run(argv, capture_output=True, text=True, errors="replace", timeout=timeout, cwd=ROOT)
-        assert code is None or done.returncode == code, (
-            f"{argv} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}"
-        )
-        return done.stdout if code == 0 or code is None else done.stdout + done.stderr
+        return self._judged(argv, code, done.returncode, done.stdout, done.stderr)
+
+    @staticmethod
+    def _judged(argv: list[str], code: int | None, ended: int, out: str, err: str) -> str:
+        assert code is None or ended == code, f"{argv} ended with {ended}:\n{out}\n{err}"
+        return out if code == 0 or code is None else out + err
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -55,7 +86,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "tests/live" in str(item.path):
             item.add_marker("live")
-    # They have a cloud of their own, and two at work at once are more than two cores should bear: before `test` is there.
+            # openstacksdk warns of its own future at each call.
+            for kind in ("DeprecationWarning", "PendingDeprecationWarning"):
+                item.add_marker(pytest.mark.filterwarnings(f"ignore::{kind}"))
+    # Machines come first, while no other test has made the shared cloud ill.
     items.sort(key=lambda item: not item.path.name.startswith("test_machines"))
 
 
@@ -83,8 +117,8 @@ def install(tool: Tool) -> Callable[..., None]:
 
 @pytest.fixture(scope="session")
 def first_up(tool: Tool, pytestconfig: pytest.Config) -> Iterator[str]:
-    """The shared cloud; yields what `up` printed when it was made."""
-    printed = tool.arbaro("up", tool.name)
+    """The shared cloud, with two computes and two physical machines; yields what `up` printed when it was made."""
+    printed = tool.arbaro("up", tool.name, "--computes", "2", "--machines", "2")
     yield printed
     if not pytestconfig.getoption("--keep"):
         tool.arbaro("down", tool.name)
@@ -93,3 +127,23 @@ def first_up(tool: Tool, pytestconfig: pytest.Config) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def cloud(tool: Tool, first_up: str) -> Tool:
     return tool
+
+
+@pytest.fixture(scope="session")
+def metal(cloud: Tool) -> "Metal":
+    """The shared cloud's physical machines."""
+    from .metal import Metal
+
+    return Metal(cloud, cloud.cloud.rack)
+
+
+@pytest.fixture(scope="session")
+def second(cloud: Tool, install: Callable[..., None], pytestconfig: pytest.Config) -> Iterator["Second"]:
+    """The cloud `prod` beside the shared one; its `up` was killed several times on the way."""
+    from .second import make
+
+    # What else changes on this machine changes before its traces are looked for.
+    install("zsh", "fish")
+    yield make(cloud, "prod")
+    if not pytestconfig.getoption("--keep"):
+        cloud.arbaro("down", "prod")

@@ -82,7 +82,7 @@ def wait_until(look: Callable[[], bool], what: str, timeout: float = 90) -> floa
 
 def on(tool: Tool, host: str, command: str, *, code: int | None = 0) -> str:
     """Run a command in the shell of one of the cloud's hosts."""
-    return tool.run([str(tool.root / "arbaro"), "ssh", tool.name, host, "--", command], code=code)
+    return tool.on(host, command, code=code)
 
 
 def routes_to(tool: Tool, host: str) -> set[str]:

@@ -1,28 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A cloud with emulated physical machines as tests use it: servers on machines, what these say, and what their BMCs do."""
+"""The shared cloud's emulated physical machines as tests use them: servers on machines, what these say, and what their BMCs do."""
 
 import itertools
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import pytest
-
-from arbaro.cluster.cloud import existing_cloud
-from arbaro.cluster.providers.podman import Podman
 from arbaro.cluster.rack import FLAVOR, IMAGE, NETWORK, Rack
 
 from .conftest import ROOT, Tool
 
-#: The SDK warns of its own future releases at each call.
-QUIET_SDK = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::PendingDeprecationWarning")
-NAME = "metal"
-CLOUD = f"arbaro-{NAME}"
-PRIVATE = Path.home() / f".local/share/arbaro/clouds/{NAME}"
+PRIVATE = Path.home() / f".local/share/arbaro/clouds/{Tool.name}"
 
 
 def wait_for(what: str, look: Callable[[], object], seconds: float) -> float:
@@ -43,16 +35,15 @@ class Metal:
 
     def openstack(self, *words: str) -> Any:
         """Run the real client as admin, and read its JSON."""
-        return self.tool.openstack(*words, cloud=CLOUD)
+        return self.tool.openstack(*words)
 
     def do(self, *words: str, code: int | None = 0) -> str:
         """Run the real client as admin, where it prints nothing that is JSON."""
-        client = str(Path(self.tool.root) / ".venv/bin/openstack")
-        return self.tool.run([client, "--os-cloud", CLOUD, *words], code=code)
+        return self.tool.do(*words, code=code)
 
     def on(self, host: str, command: str, code: int | None = 0) -> str:
         """Run a shell's line on a host of the cloud."""
-        return self.tool.arbaro("ssh", NAME, host, "--", command, code=code, timeout=120)
+        return self.tool.on(host, command, code=code, timeout=120)
 
     def machine(self, name: str) -> dict[str, Any]:
         """Look at a machine."""
@@ -94,7 +85,7 @@ class Metal:
         if not plugin.exists():
             pip = [str(ROOT / ".venv/bin/pip"), "install", "--quiet", "--no-deps", "--disable-pip-version-check"]
             self.tool.run([*pip, "--target", str(plugin), str(ROOT / "services/machines")])
-        env = [f"PYTHONPATH={plugin}", f"PATH={ROOT}/.venv/bin:{os.environ['PATH']}", f"OS_CLOUD={CLOUD}"]
+        env = [f"PYTHONPATH={plugin}", f"PATH={ROOT}/.venv/bin:{os.environ['PATH']}", f"OS_CLOUD=arbaro-{Tool.name}"]
         return self.tool.run(["env", *env, "bash", "-euo", "pipefail", "-c", commands], timeout=900)
 
     def server(self, name: str) -> Any:
@@ -177,11 +168,3 @@ def phases(events: list[dict[str, Any]], began: datetime, ended: float) -> str:
             seen.append((event["text"], at))
     pairs = itertools.pairwise([*seen, ("", ended)])
     return "\n".join(f"{start:6.1f} s {end - start:6.1f} s  {what}" for (what, start), (_, end) in pairs)
-
-
-def bring_up(tool: Tool, *, keep: bool) -> Iterator[Metal]:
-    """A cloud of its own, with two machines."""
-    tool.arbaro("up", NAME, "--computes", "1", "--machines", "2")
-    yield Metal(tool, existing_cloud(NAME, Podman()).rack)
-    if not keep:
-        tool.arbaro("down", NAME)

@@ -147,14 +147,14 @@ def test_the_hint_holds_when_a_server_moves(cloud: Tool, admin: Connection, aggr
 def test_status_finds_an_aggregate_that_placement_has_lost_and_what_it_says_mends_it(
     cloud: Tool, aggregates: dict[str, Any]
 ) -> None:
-    assert cloud.status()["findings"] == []
-    cloud.arbaro("ssh", cloud.name, "controller", "--", "mysql placement -e 'DELETE FROM resource_provider_aggregates'")
-    findings = cloud.status()["findings"]
-    assert {finding["where"] for finding in findings} >= {f"aggregate {aggregates['left'].id} (left)"}
-    words = findings[0]["run"].split()
+    assert cloud.findings() == []
+    cloud.on("controller", "mysql placement -e 'DELETE FROM resource_provider_aggregates'")
+    findings = cloud.findings()
+    assert {finding.where for finding in findings} >= {f"aggregate {aggregates['left'].id} (left)"}
+    words = findings[0].run.split()
     assert words[-1] == "sync_aggregates"
     cloud.arbaro(*words[1:])
-    assert cloud.status()["findings"] == []
+    assert cloud.findings() == []
 
 
 def test_the_benchmark_runs_small(cloud: Tool) -> None:
@@ -182,7 +182,7 @@ def test_the_benchmark_runs_small(cloud: Tool) -> None:
     rows = {row[0]: row[1:] for line in printed.splitlines() if (row := re.findall(r"[^|]+", line.replace(" ", "")))}
     assert rows["withahint"][-2:] == ["0", "0"]
     # The cloud's own nova-scheduler was away, and has to say again that it lives.
-    wait_until(lambda: cloud.status()["findings"] == [], "all well again", 60)
+    wait_until(lambda: cloud.findings() == [], "all well again", 60)
 
 
 class Somebody:

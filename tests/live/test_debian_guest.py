@@ -1,8 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """A true Debian 12 with cloud-init boots in the cloud and runs a script, as docs/how-to/real-debian-guest.md says."""
 
+import pytest
+
 from .conftest import ROOT, Tool
 from .test_docs import type_page, wait_for_console
+
+# Soak: without KVM, building the image and Debian's first start take minutes.
+pytestmark = pytest.mark.soak
 
 SCRIPT = """#!/bin/sh
 echo "This is $(. /etc/os-release; echo $PRETTY_NAME), said by $(cloud-init --version 2>&1)." >/dev/console

@@ -1,28 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
 """What was acknowledged survives: services and hosts killed, the cloud stopped and started, its server included."""
 
-import time
-from collections.abc import Callable
-
 from .conftest import Tool
+from .guests import wait_until
 
-
-def wait_until(look: Callable[[], bool], *, timeout: float = 240) -> None:
-    deadline = time.monotonic() + timeout
-    while not look():
-        assert time.monotonic() < deadline, "it did not come back in time"
-        time.sleep(3)
+#: How long a whole cloud may take to be itself again.
+SECONDS = 240
 
 
 def is_well(cloud: Tool) -> bool:
-    return bool(cloud.status()["healthy"])
+    return cloud.findings() == []
 
 
 def test_services_killed_with_9_come_back_with_all_they_had(cloud: Tool) -> None:
     cloud.openstack("keypair", "create", "--type", "ssh", "survivor", "--public-key", str_key(cloud))
     for service in ("mariadb", "rabbitmq-server", "nova-conductor", "neutron-server"):
-        cloud.arbaro("ssh", "test", "controller", "--", f"systemctl kill --signal=KILL {service}")
-    wait_until(lambda: is_well(cloud))
+        cloud.on("controller", f"systemctl kill --signal=KILL {service}")
+    wait_until(lambda: is_well(cloud), "all well again", SECONDS)
     assert "survivor" in [key["Name"] for key in cloud.openstack("keypair", "list")]
 
 
@@ -31,7 +25,7 @@ def test_a_controller_killed_with_9_comes_back_with_all_it_had(cloud: Tool) -> N
     cloud.run(["podman", "kill", "arbaro-test-controller"])
     assert not is_well(cloud)
     cloud.arbaro("start", "test")
-    wait_until(lambda: is_well(cloud))
+    wait_until(lambda: is_well(cloud), "all well again", SECONDS)
     assert "survivor" in [flavor["Name"] for flavor in cloud.openstack("flavor", "list")]
 
 
@@ -41,7 +35,9 @@ def test_stop_and_start_bring_the_server_back(cloud: Tool) -> None:
     assert states == {"exited"}
     cloud.arbaro("start", "test")
     address = next(iter(cloud.openstack("server", "show", "first-vm")["addresses"].values()))[0]
-    wait_until(lambda: " 0% packet loss" in cloud.run(["ping", "-c", "1", "-W", "1", address], code=None))
+    wait_until(
+        lambda: " 0% packet loss" in cloud.run(["ping", "-c", "1", "-W", "1", address], code=None), "ping", SECONDS
+    )
     # The new boot has a new host key; `up` finds it on the console, and the script has run again.
     assert "Hello from first-vm" in cloud.arbaro("up", "test")
 

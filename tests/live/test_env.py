@@ -1,19 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """Environments on two real clouds, one marked production: what the prompt says, who refuses to write, what is kept.
 
-Needs memory for a second cloud, and bash, zsh and fish.
+Production is the second cloud of test_second_cloud.py. Needs bash, zsh and fish.
 """
 
 import json
 import os
 import re
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from .conftest import ROOT, Tool
+from .second import Second
 
 ARBARO, CLIENT = ROOT / ".venv/bin/arbaro", ROOT / ".venv/bin/openstack"
 SHELLS = ("bash", "zsh", "fish")
@@ -25,14 +26,10 @@ SHOW = {
 
 
 @pytest.fixture(scope="module")
-def two(cloud: Tool, install: Callable[..., None], pytestconfig: pytest.Config) -> Iterator[Tool]:
-    """The shared cloud (its name says test), and a second one marked production."""
-    install("zsh", "fish")
-    cloud.arbaro("up", "prod", "--computes", "1")
-    cloud.arbaro("env", "mark", "arbaro-prod", "production")
-    yield cloud
-    if not pytestconfig.getoption("--keep"):
-        cloud.arbaro("down", "prod")
+def two(cloud: Tool, install: Callable[..., None], second: Second) -> Tool:
+    """The shared cloud (its name says test), and the second one, marked production."""
+    cloud.arbaro("env", "mark", f"arbaro-{second.name}", "production")
+    return cloud
 
 
 def in_shell(shell: str, *lines: str) -> str:

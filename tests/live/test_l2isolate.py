@@ -7,7 +7,8 @@ import re
 import shutil
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ import pytest
 from arbaro.settings import cache_dir
 
 from .conftest import Tool
+from .drills import Drill, broken
 from .guests import Flood, Guest, create, find, flood, frames, on, routes_to, wait_until
 from .test_cloud import play
 
@@ -349,11 +351,11 @@ def without_inspection(cloud: Tool) -> Iterator[None]:
     file, section = "/etc/nova/nova-compute.conf", "[workarounds]\ndisable_deep_image_inspection = true"
     for host in ("compute1", "compute2"):
         on(cloud, host, f"cp -p {file} {file}.kept; printf '\n{section}\n' >>{file}; systemctl restart nova-compute")
-    wait_until(lambda: cloud.status()["findings"] == [], "nova-compute is back", 120)
+    wait_until(lambda: cloud.findings() == [], "nova-compute is back", 120)
     yield
     for host in ("compute1", "compute2"):
         on(cloud, host, f"mv {file}.kept {file}; systemctl restart nova-compute")
-    wait_until(lambda: cloud.status()["findings"] == [], "nova-compute is back", 120)
+    wait_until(lambda: cloud.findings() == [], "nova-compute is back", 120)
 
 
 @contextlib.contextmanager
@@ -368,7 +370,6 @@ def moved(
         wait_until(lambda: near.address in routes_to(cloud, target), "its route on the new host")
         wait_until(lambda: near.address not in routes_to(cloud, source), "no route on the old host")
         wait_until(lambda: first.pings(near.address), "ping")
-        time.sleep(2)
     assert find(cloud, "near").host == target
 
 
@@ -422,24 +423,55 @@ def boot_of(guest: Guest) -> str:
     return guest.ssh("cat /proc/sys/kernel/random/boot_id", code=None)
 
 
-# What faults cost. Each is (name, what breaks it, most pings that may be lost of ten a second).
+@dataclass(frozen=True, kw_only=True)
+class Fault(Drill):
+    """What dies and comes back by itself, and what that costs: `most` pings that may be lost of ten a second.
 
-FAULTS: list[tuple[str, Callable[[Tool, str], object], int]] = [
-    ("agent killed (-9)", lambda c, h: on(c, h, "pkill -9 -f /usr/bin/neutron-l2isolate-agent"), 0),
-    ("agent restarted", lambda c, h: on(c, h, "systemctl restart neutron-l2isolate-agent"), 0),
+    `process` is what pgrep finds it by; `says` is what its unit's journal says when it has all in hand again, if it says so.
+    """
+
+    process: str
+    most: int
+    host: str = "compute"
+    says: tuple[str, str] | None = None
+
+
+AGENT = {
+    "process": "-f /usr/bin/neutron-l2isolate-agent",
+    "says": ("neutron-l2isolate-agent", "A whole turn has gone through"),
+    "most": 0,
+}
+FAULTS = (
+    Fault(name="agent killed (-9)", breaks="pkill -9 -f /usr/bin/neutron-l2isolate-agent", **AGENT),
+    Fault(name="agent restarted", breaks="systemctl restart neutron-l2isolate-agent", **AGENT),
     # By its whole name: `keep-dnsmasq` would go as well, and with it the container.
-    ("dnsmasq killed (-9)", lambda c, h: on(c, h, "pkill -9 -x dnsmasq"), 0),
-    ("dnsmasq's container restarted", lambda c, h: on(c, h, "systemctl restart l2isolate-dhcp"), 0),
+    Fault(name="dnsmasq killed (-9)", breaks="pkill -9 -x dnsmasq", process="-x dnsmasq", most=0),
+    Fault(
+        name="dnsmasq's container restarted",
+        breaks="systemctl restart l2isolate-dhcp",
+        process="-x dnsmasq",
+        most=0,
+    ),
     # Its BFD sessions end with it, and the switches cannot tell that from a dead host.
-    ("bgpd killed (-9) on the host", lambda c, h: on(c, h, "pkill -9 bgpd"), 50),
-    ("FRR restarted on the host", lambda c, h: on(c, h, "systemctl restart frr"), 100),
+    Fault(name="bgpd killed (-9) on the host", breaks="pkill -9 bgpd", process="bgpd", most=50),
+    Fault(name="FRR restarted on the host", breaks="systemctl restart frr", process="zebra", most=100),
     # Switches and kernel keep nothing of a host whose FRR has gone; systemd waits five seconds before it starts it again.
-    ("FRR killed (-9) as a whole on the host", lambda c, h: on(c, h, "systemctl kill -s KILL frr"), 150),
-    ("RabbitMQ restarted", lambda c, h: on(c, "controller", "systemctl restart rabbitmq-server"), 0),
-    ("neutron-server restarted", lambda c, h: on(c, "controller", "systemctl restart neutron-server"), 0),
-    ("RabbitMQ killed (-9)", lambda c, h: on(c, "controller", "systemctl kill -s KILL rabbitmq-server"), 0),
-    ("neutron-server killed (-9)", lambda c, h: on(c, "controller", "systemctl kill -s KILL neutron-server"), 0),
-]
+    Fault(
+        name="FRR killed (-9) as a whole on the host",
+        breaks="systemctl kill -s KILL frr",
+        process="zebra",
+        most=150,
+    ),
+    *(
+        Fault(name=name, breaks=breaks, process=process, most=0, host="controller")
+        for name, breaks, process in (
+            ("RabbitMQ restarted", "systemctl restart rabbitmq-server", "beam.smp"),
+            ("neutron-server restarted", "systemctl restart neutron-server", "-f neutron-server"),
+            ("RabbitMQ killed (-9)", "systemctl kill -s KILL rabbitmq-server", "beam.smp"),
+            ("neutron-server killed (-9)", "systemctl kill -s KILL neutron-server", "-f neutron-server"),
+        )
+    ),
+)
 
 
 def note(name: str, lost: int, longest: float, sent: int) -> None:
@@ -453,17 +485,33 @@ def answers(cloud: Tool, address: str) -> bool:
     return " 0% packet loss" in cloud.run(["ping", "-c", "1", "-W", "1", address], code=None)
 
 
-@pytest.mark.parametrize(("name", "fault", "most"), FAULTS, ids=[name for name, _, _ in FAULTS])
-def test_fault(cloud: Tool, first: Guest, name: str, fault: Callable[[Tool, str], object], most: int) -> None:
-    with flood(first.address) as seen:
-        fault(cloud, first.host)
-        time.sleep(12)
+def is_well(cloud: Tool, *addresses: str) -> bool:
+    """Say whether these addresses answer and nothing is found wrong."""
+    return all(answers(cloud, address) for address in addresses) and cloud.findings() == []
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=[fault.name for fault in FAULTS])
+def test_fault(cloud: Tool, first: Guest, fault: Fault) -> None:
+    host = first.host if fault.host == "compute" else fault.host
+
+    def processes() -> set[str]:
+        return set(on(cloud, host, f"pgrep {fault.process}", code=None).split())
+
+    def says() -> bool:
+        unit, words = fault.says or ("", "")
+        return words in on(cloud, host, f"journalctl -o cat -u {unit} --since '{began}'")
+
+    before, began = processes(), on(cloud, host, "date '+%F %T'").strip()
+    assert before
+    with flood(first.address) as seen, broken(fault, lambda line: on(cloud, host, line)):
         # What is not over yet is counted to its end.
-        wait_until(lambda: answers(cloud, first.address), "ping", 60)
+        wait_until(lambda: bool(processes()) and not before & processes(), f"{fault.process} anew", 60)
+        if fault.says:
+            wait_until(says, f"{fault.says}", 120)
+        wait_until(lambda: is_well(cloud, first.address), "all well again", 120)
     result = seen[first.address]
-    note(name, result.lost, result.longest, result.sent)
-    assert result.lost <= most
-    wait_until(lambda: cloud.status()["findings"] == [], "all well again", 120)
+    note(fault.name, result.lost, result.longest, result.sent)
+    assert result.lost <= fault.most
 
 
 @contextlib.contextmanager
@@ -489,13 +537,24 @@ def silent(cloud: Tool, tor: str) -> Iterator[None]:
 def test_a_silently_dead_switch_costs_a_second(cloud: Tool, first: Guest, far: Guest, tor: str) -> None:
     with flood(first.address, far.address) as seen:
         with silent(cloud, tor):
-            time.sleep(8)
-        time.sleep(12)
+            wait_until(lambda: has_lost(cloud, tor), "all hosts have given up the switch", 30)
+        wait_until(lambda: is_well(cloud, first.address, far.address) and has_one_router(cloud), "all well again", 120)
     for address, result in seen.items():
         name = "first" if address == first.address else "far"
         note(f"{tor} silently dead, then back ({name})", result.lost, result.longest, result.sent)
     assert max(result.longest for result in seen.values()) <= 1.2
-    wait_until(lambda: cloud.status()["findings"] == [], "all well again", 120)
+
+
+def has_lost(cloud: Tool, tor: str) -> bool:
+    """Say whether both computes have given up their session with a switch."""
+    ill = {finding.where for finding in cloud.findings() if f"session on {tor} is" in finding.saw}
+    return ill >= {"compute1", "compute2"}
+
+
+def has_one_router(cloud: Tool) -> bool:
+    """Say whether just one switch has the address by which this machine reaches servers."""
+    shared = f"{cloud.cloud.spec.guest_router}/"
+    return sum(shared in on(cloud, tor, "ip -br address", code=None) for tor in ("tor1", "tor2")) == 1
 
 
 def test_a_switch_that_is_off_costs_a_second(cloud: Tool, first: Guest, far: Guest) -> None:
@@ -504,14 +563,12 @@ def test_a_switch_that_is_off_costs_a_second(cloud: Tool, first: Guest, far: Gue
     tor = next(tor for tor in ("tor1", "tor2") if f"{router}/" in on(cloud, tor, "ip -br address"))
     with flood(first.address, far.address) as seen:
         cloud.run(["podman", "kill", f"arbaro-test-{tor}"])
-        time.sleep(5)
-        assert any(finding["where"] == tor for finding in cloud.status()["findings"])
+        wait_until(lambda: finds(cloud, tor, "") and has_lost(cloud, tor), "status says so", 30)
         cloud.arbaro("start", "test")
-        time.sleep(12)
+        wait_until(lambda: is_well(cloud, first.address, far.address) and has_one_router(cloud), "all well again", 120)
     for result in seen.values():
         note(f"{tor} switched off, then on", result.lost, result.longest, result.sent)
     assert max(result.longest for result in seen.values()) <= 1.2
-    wait_until(lambda: cloud.status()["findings"] == [], "all well again", 120)
 
 
 def test_agents_are_restarted_by_the_playbook_and_servers_notice_nothing(
@@ -548,14 +605,14 @@ def test_the_agent_is_upgraded_and_servers_notice_nothing(
             assert result.lost == 0
         assert "agents/l2isolate-other " in on(cloud, first.host, "systemctl cat neutron-l2isolate-agent")
         assert {current, "l2isolate-other"} <= set(on(cloud, first.host, "ls /var/lib/arbaro/agents").split())
-        wait_until(lambda: cloud.status()["findings"] == [], "all well again", 120)
+        wait_until(lambda: cloud.findings() == [], "all well again", 120)
     finally:
         other.unlink()
         play(cloud, "upgrade-agent.yml", tmp_path, "-e", f"l2isolate_agent_image={current}")
 
 
 @pytest.fixture
-def broken(cloud: Tool, tmp_path: Path) -> Iterator[str]:
+def broken_agent(cloud: Tool, tmp_path: Path) -> Iterator[str]:
     """An image whose agent dies at its start: the current one, and over it another program of that name."""
     name, agents = "l2isolate-broken", cache_dir() / "agents"
     program = tmp_path / "usr/bin/neutron-l2isolate-agent"
@@ -572,18 +629,18 @@ def broken(cloud: Tool, tmp_path: Path) -> Iterator[str]:
 
 
 def test_a_broken_agent_is_rolled_to_one_host_only(
-    cloud: Tool, first: Guest, far: Guest, broken: str, tmp_path: Path
+    cloud: Tool, first: Guest, far: Guest, broken_agent: str, tmp_path: Path
 ) -> None:
     current = image_in_use(cloud)
     unit = "systemctl cat neutron-l2isolate-agent"
     with flood(first.address, far.address) as seen:
         try:
-            said = play(cloud, "upgrade-agent.yml", tmp_path, "-e", f"l2isolate_agent_image={broken}", fails=True)[
-                "said"
-            ]
+            said = play(
+                cloud, "upgrade-agent.yml", tmp_path, "-e", f"l2isolate_agent_image={broken_agent}", fails=True
+            )["said"]
             assert "neutron-l2isolate-agent did not stay up" in said
             assert "I die at my start" in said
-            assert f"agents/{broken} " in on(cloud, "compute1", unit)
+            assert f"agents/{broken_agent} " in on(cloud, "compute1", unit)
             assert f"agents/{current} " in on(cloud, "compute2", unit)
             assert current in on(cloud, "compute1", "ls /var/lib/arbaro/agents").split(), "the way back"
             wait_until(lambda: finds(cloud, "compute1", "neutron-l2isolate-agent is "), "status says so", 90)
@@ -594,42 +651,40 @@ def test_a_broken_agent_is_rolled_to_one_host_only(
     for result in seen.values():
         note("a broken agent rolled to one host, and the right one again", result.lost, result.longest, result.sent)
         assert result.lost == 0
-    wait_until(lambda: cloud.status()["findings"] == [], "all well again", 120)
+    wait_until(lambda: cloud.findings() == [], "all well again", 120)
 
 
 def finds(cloud: Tool, host: str, words: str) -> bool:
     """Say whether `arbaro status` finds this on a host."""
-    return any(finding["where"] == host and words in finding["saw"] for finding in cloud.status()["findings"])
+    return any(finding.where == host and words in finding.saw for finding in cloud.findings())
 
 
 DHCP = "/var/lib/arbaro-l2isolate/dhcp/dnsmasq.conf"
-# (unit, what breaks it, what mends it, what `arbaro status` calls it, if that is always the same).
-ILL = [
-    ("neutron-l2isolate-agent", "systemctl stop {}", "systemctl start {}", "inactive"),
-    ("l2isolate-host", "systemctl stop {}", "systemctl start {}", "inactive"),
-    # Its container runs, what runs in it does not: dnsmasq refuses its configuration. Nobody but systemd starts it again.
-    (
-        "l2isolate-dhcp",
-        f"cp -p {DHCP} {DHCP}.kept; echo no-such-option >>{DHCP}; systemctl restart {{}} || true",
-        f"mv {DHCP}.kept {DHCP}",
-        "",
+ILL = (
+    *(
+        Drill(
+            name=unit, breaks=f"systemctl stop {unit}", mends=f"systemctl start {unit}", expects=f"{unit} is inactive"
+        )
+        for unit in ("neutron-l2isolate-agent", "l2isolate-host")
     ),
-]
+    # Its container runs, what runs in it does not: dnsmasq refuses its configuration. Nobody but systemd starts it again.
+    Drill(
+        name="l2isolate-dhcp",
+        breaks=f"cp -p {DHCP} {DHCP}.kept; echo no-such-option >>{DHCP}; systemctl restart l2isolate-dhcp || true",
+        mends=f"mv {DHCP}.kept {DHCP}",
+        expects="l2isolate-dhcp is ",
+    ),
+)
 
 
-@pytest.mark.parametrize(("unit", "breaks", "mends", "state"), ILL, ids=[unit for unit, *_ in ILL])
-def test_status_names_a_unit_that_does_not_work(
-    cloud: Tool, first: Guest, unit: str, breaks: str, mends: str, state: str
-) -> None:
-    assert cloud.status()["findings"] == []
-    on(cloud, first.host, breaks.format(unit))
-    try:
+@pytest.mark.parametrize("drill", ILL, ids=[drill.name for drill in ILL])
+def test_status_names_a_unit_that_does_not_work(cloud: Tool, first: Guest, drill: Drill) -> None:
+    assert cloud.findings() == []
+    with broken(drill, lambda line: on(cloud, first.host, line)):
         # Each time, not only now and then: it looks while the unit is between two attempts, and in the middle of one.
-        for _ in range(3):
-            assert finds(cloud, first.host, f"{unit} is {state}")
-    finally:
-        on(cloud, first.host, mends.format(unit))
-    wait_until(lambda: cloud.status()["findings"] == [], "all well again", 120)
+        for _ in range(5):
+            assert finds(cloud, first.host, drill.expects)
+    wait_until(lambda: cloud.findings() == [], "all well again", 120)
 
 
 def test_a_compute_that_reboots_brings_its_servers_back(cloud: Tool, far: Guest) -> None:
@@ -644,4 +699,4 @@ def test_a_compute_that_reboots_brings_its_servers_back(cloud: Tool, far: Guest)
     entered = "systemctl show --property=ActiveEnterTimestampMonotonic --value l2isolate-host nova-compute"
     closed, nova = (int(moment) for moment in on(cloud, far.host, entered).split())
     assert 0 < closed < nova
-    wait_until(lambda: cloud.status()["findings"] == [], "all well again", 120)
+    wait_until(lambda: cloud.findings() == [], "all well again", 120)

@@ -2,7 +2,6 @@
 """A true Debian 12 on a physical machine: cloud-init reads the config drive, and does all parts of the user data that it is given."""
 
 import time
-from collections.abc import Iterator
 from email.mime.multipart import MIMEMultipart
 from email.mime.text import MIMEText
 from pathlib import Path
@@ -12,10 +11,10 @@ import pytest
 from arbaro.cluster.guests import guest
 
 from .conftest import Tool
-from .metal import QUIET_SDK, Metal, bring_up, wait_for
+from .metal import Metal, wait_for
 
 # Soak: without KVM, unpacking the image and Debian's first start take minutes.
-pytestmark = [pytest.mark.soak, QUIET_SDK]
+pytestmark = pytest.mark.soak
 
 IMAGE = "debian-12"
 #: As for the same image in `make machines-live`, on a busy machine; seen there: 225 s.
@@ -31,11 +30,6 @@ write_files:
     permissions: "0640"
 groups: [foresters]
 """
-
-
-@pytest.fixture(scope="module")
-def metal(tool: Tool, pytestconfig: pytest.Config) -> Iterator[Metal]:
-    yield from bring_up(tool, keep=pytestconfig.getoption("--keep"))
 
 
 @pytest.fixture(scope="module")

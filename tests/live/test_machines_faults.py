@@ -6,25 +6,18 @@ machine is back in the stock when it is mended. Kills are gone on from. The quic
 """
 
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from .conftest import Tool
-from .metal import QUIET_SDK, Metal, bring_up, wait_for
+from .metal import Metal, wait_for
 from .troubles import MACHINE, TROUBLES, Trouble, break_it, bring_back, on_this_machine, spoil_image
 
 # Soak, for the time that ten faults and five kills take.
-pytestmark = [pytest.mark.soak, QUIET_SDK]
+pytestmark = pytest.mark.soak
 
 SCRIPT = "#!/bin/sh\necho SCRIPT SAYS still here\n"
-
-
-@pytest.fixture(scope="module")
-def metal(tool: Tool, pytestconfig: pytest.Config) -> Iterator[Metal]:
-    yield from bring_up(tool, keep=pytestconfig.getoption("--keep"))
 
 
 @pytest.fixture
@@ -34,7 +27,7 @@ def script(tmp_path: Path) -> Path:
     return file
 
 
-@pytest.mark.parametrize("trouble", TROUBLES, ids=lambda trouble: trouble.code)
+@pytest.mark.parametrize("trouble", TROUBLES, ids=lambda trouble: trouble.name)
 def test_fault_ends_in_error_with_its_cause_and_what_to_do(metal: Metal, script: Path, trouble: Trouble) -> None:
     break_it(metal, script, trouble)
 

@@ -2,17 +2,16 @@
 """Several of a kind: servers of a group on machines in different racks, and nova-computes that take over from one another."""
 
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from .conftest import Tool
-from .metal import NAME, QUIET_SDK, Metal, bring_up, wait_for
+from .metal import Metal, wait_for
 from .test_cloud import play
 
 # Soak: a takeover is waited for, and that takes three minutes.
-pytestmark = [pytest.mark.soak, QUIET_SDK]
+pytestmark = pytest.mark.soak
 
 SCRIPT = "#!/bin/sh\necho SCRIPT SAYS here\n"
 #: Host of nova → host of the cloud. The second one is a compute that has the role besides.
@@ -20,11 +19,6 @@ HOSTS = {"machines-controller": "controller", "machines-compute1": "compute1"}
 MORE = "all: {children: {machines_compute: {hosts: {compute1: {}}}}}\n"
 #: [machines] takeover_after, nova's own turn, and a look of each.
 TAKEOVER = 180 + 60
-
-
-@pytest.fixture(scope="module")
-def metal(tool: Tool, pytestconfig: pytest.Config) -> Iterator[Metal]:
-    yield from bring_up(tool, keep=pytestconfig.getoption("--keep"))
 
 
 @pytest.fixture
@@ -95,8 +89,8 @@ def two(tool: Tool, metal: Metal, tmp_path_factory: pytest.TempPathFactory) -> M
     more = place / "more.yml"
     more.write_text(MORE)
     words = ["-i", str(more), "--limit", "compute1"]
-    assert play(tool, "machines.yml", place, *words, name=NAME)["compute1"]["changed"] > 0
-    assert play(tool, "machines.yml", place, *words, name=NAME)["compute1"]["changed"] == 0
+    assert play(tool, "machines.yml", place, *words)["compute1"]["changed"] > 0
+    assert play(tool, "machines.yml", place, *words)["compute1"]["changed"] == 0
     assert "machines-compute1" in metal.on("controller", "runuser -u nova -- nova-manage cell_v2 list_hosts")
     return metal
 

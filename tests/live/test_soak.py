@@ -6,7 +6,7 @@ import random
 import pytest
 
 from .conftest import Tool
-from .test_second_cloud import kill_up_after, look_around
+from .second import kill_up_after, look_around
 
 ROUNDS = 5
 
@@ -20,7 +20,7 @@ def test_up_survives_kills_at_random_moments(tool: Tool) -> None:
     for _ in range(ROUNDS):
         before = look_around(tool)
         for _ in range(3):
-            kill_up_after(moments.uniform(0.5, 70))
+            kill_up_after(moments.uniform(0.5, 70), "second")
         assert "Hello from first-vm" in tool.arbaro("up", "second", "--computes", "1")
         tool.arbaro("down", "second")
         assert look_around(tool) == before

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from .conftest import ROOT
+from .drills import Drill, broken
 from .metal import Metal, wait_for
 
 MACHINE = "pm1"
@@ -24,53 +25,76 @@ KEEP = f"virsh dumpxml --inactive {MACHINE} >/run/before.xml"
 AS_BEFORE = "virsh -q define /run/before.xml"
 
 
-@dataclass(frozen=True)
-class Trouble:
-    """What breaks on the host `rack`, when (at which step of the deployment; before it if empty), how it is mended, and some
-    words of the cause that the server's user is to read."""
+@dataclass(frozen=True, kw_only=True)
+class Trouble(Drill):
+    """What breaks on the host `rack`, named by the fault's code; what it `expects` is in the cause that the server's user reads.
 
-    code: str
-    cause: str
-    breaks: str
-    mends: str
+    It breaks before the deployment, or when that has come to the step `at`; the server is in ERROR within `seconds` of its own.
+    """
+
     seconds: float
     at: str = ""
 
 
 TROUBLES = (
-    Trouble("bmc-unreachable", "does not answer", "systemctl stop rack-bmc", "systemctl start rack-bmc", 60),
     Trouble(
-        "bmc-credentials",
-        "refuses these credentials",
-        "sed -i s/^/x/ /etc/rack/password; systemctl restart rack-bmc",
-        "sed -i s/^x// /etc/rack/password; systemctl restart rack-bmc",
-        0,
+        name="bmc-unreachable",
+        expects="does not answer",
+        breaks="systemctl stop rack-bmc",
+        mends="systemctl start rack-bmc",
+        seconds=60,
     ),
     Trouble(
-        "media-refused",
-        "does not take the CD",
-        "nft add table ip trouble; nft add chain ip trouble out '{ type filter hook output priority 0; }'; "
+        name="bmc-credentials",
+        expects="refuses these credentials",
+        breaks="sed -i s/^/x/ /etc/rack/password; systemctl restart rack-bmc",
+        mends="sed -i s/^x// /etc/rack/password; systemctl restart rack-bmc",
+        seconds=0,
+    ),
+    Trouble(
+        name="media-refused",
+        expects="does not take the CD",
+        breaks="nft add table ip trouble; nft add chain ip trouble out '{ type filter hook output priority 0; }'; "
         "nft add rule ip trouble out tcp dport 8780 reject with tcp reset",
-        "nft delete table ip trouble",
-        60,
-    ),
-    Trouble("boot-ignored", "the ramdisk on it did not say a word", CUT_OFF, "nft delete table bridge trouble", 300),
-    Trouble("callback-missing", "then silent for", CUT_OFF, "nft delete table bridge trouble", 75, at="write-image"),
-    Trouble("power-lost", "was switched on and is off", f"virsh -q destroy {MACHINE}", "true", 60, at="write-image"),
-    Trouble(
-        "no-disk",
-        "there is no disk in this machine",
-        f"{KEEP}; virsh -q detach-disk {MACHINE} vda --config",
-        AS_BEFORE,
-        0,
+        mends="nft delete table ip trouble",
+        seconds=60,
     ),
     Trouble(
-        "disk-too-small",
-        " bytes, ",
-        f"{KEEP}; truncate --size 16M /var/lib/rack/disks/small.raw; "
+        name="boot-ignored",
+        expects="the ramdisk on it did not say a word",
+        breaks=CUT_OFF,
+        mends="nft delete table bridge trouble",
+        seconds=300,
+    ),
+    Trouble(
+        name="callback-missing",
+        expects="then silent for",
+        breaks=CUT_OFF,
+        mends="nft delete table bridge trouble",
+        seconds=75,
+        at="write-image",
+    ),
+    Trouble(
+        name="power-lost",
+        expects="was switched on and is off",
+        breaks=f"virsh -q destroy {MACHINE}",
+        seconds=60,
+        at="write-image",
+    ),
+    Trouble(
+        name="no-disk",
+        expects="there is no disk in this machine",
+        breaks=f"{KEEP}; virsh -q detach-disk {MACHINE} vda --config",
+        mends=AS_BEFORE,
+        seconds=0,
+    ),
+    Trouble(
+        name="disk-too-small",
+        expects=" bytes, ",
+        breaks=f"{KEEP}; truncate --size 16M /var/lib/rack/disks/small.raw; "
         f"sed s/{MACHINE}.raw/small.raw/ /run/before.xml >/run/small.xml; virsh -q define /run/small.xml",
-        AS_BEFORE,
-        0,
+        mends=AS_BEFORE,
+        seconds=0,
     ),
 )
 #: A server's way to the machine, the machine's to the ramdisk, and nova's way back.
@@ -134,20 +158,16 @@ def check_told(found: Any, code: str, cause: str) -> None:
 
 def break_it(metal: Metal, script: Path, trouble: Trouble) -> None:
     """Have a server fail on the machine by this trouble, read why, mend it, and have all machines free again."""
-    server = f"bad-{trouble.code}"
-    if not trouble.at:
-        metal.on("rack", trouble.breaks)
-    began = time.monotonic()
-    try:
+    server, began = f"bad-{trouble.name}", time.monotonic()
+    if trouble.at:
         metal.create(server, script, *on_this_machine(metal))
-        if trouble.at:
-            reach(metal, trouble.at)
-            metal.on("rack", trouble.breaks)
+        reach(metal, trouble.at)
+    with broken(trouble, lambda line: metal.on("rack", line)):
+        if not trouble.at:
+            metal.create(server, script, *on_this_machine(metal))
         found = failed(metal, server, trouble.seconds + OVERHEAD)
-        print(f"\n{trouble.code}: ERROR after {time.monotonic() - began:.0f} s: {found['fault']['message']}")
-    finally:
-        metal.on("rack", trouble.mends)
-    check_told(found, trouble.code, trouble.cause)
+        print(f"\n{trouble.name}: ERROR after {time.monotonic() - began:.0f} s: {found['fault']['message']}")
+    check_told(found, trouble.name, trouble.expects)
     metal.do("server", "delete", "--wait", server)
     bring_back(metal)
 

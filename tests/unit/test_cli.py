@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from click.shell_completion import ShellComplete
+from click.testing import CliRunner
 
 from arbaro.cli import cli, options
 from arbaro.cluster.spec import CloudSpec
@@ -56,3 +57,10 @@ def test_without_root_there_is_one_clear_sentence(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert "needs root" in done.stderr and "sudo" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("verb", sorted(cli.commands))
+def test_each_verb_has_help(verb: str) -> None:
+    printed = CliRunner().invoke(cli, [verb, "--help"], prog_name="arbaro")
+    assert printed.exit_code == 0
+    assert f"Usage: arbaro {verb}" in printed.output
