@@ -73,6 +73,11 @@ class Run:
             finally:
                 self._log, self._echo = None, False
 
+    @property
+    def echoes(self) -> bool:
+        """Say whether what is logged is shown to the person as well."""
+        return self._echo
+
     def log(self, line: str) -> None:
         """Write one line to the log, with the time of day."""
         with self._lock:

@@ -36,11 +36,13 @@ def run(
     check: bool = True,
     on_line: Callable[[str], None] | None = None,
     to_its_end: bool = False,
+    secret: bool = False,
 ) -> str:
     """Run a command on this machine and return its standard output; `where` is where an error says that it happened.
 
     `on_line` is called with each line (standard error included) as it comes; then both streams are returned in one.
-    With `to_its_end`, what ends us (Ctrl-C, a closed terminal, a killed process group) does not tear the command.
+    With `secret`, standard output is not logged. With `to_its_end`, what ends us (Ctrl-C, a closed terminal, a killed
+    process group) does not tear the command.
     Raises CommandError when the command cannot be started, takes longer than `timeout` seconds (then it is killed, with
     all that it has started), or (with `check`) ends with another code than 0.
     """
@@ -52,7 +54,9 @@ def run(
     with process, contextlib.nullcontext() if to_its_end else current.ends(process):
         try:
             output, errors, late = (
-                _follow(process, current, on_line, timeout) if on_line else _gather(process, current, data, timeout)
+                _follow(process, current, on_line, timeout)
+                if on_line
+                else _gather(process, current, data, timeout, secret)
             )
         except BaseException:
             process.communicate() if to_its_end else _end(process)
@@ -115,7 +119,7 @@ def _end(process: Process) -> None:
         signal_all(process, signal.SIGKILL)
 
 
-def _gather(process: Process, current: Run, data: bytes | None, timeout: float) -> tuple[str, str, bool]:
+def _gather(process: Process, current: Run, data: bytes | None, timeout: float, secret: bool) -> tuple[str, str, bool]:
     """Wait for the command; returns its output, its errors, and whether it was killed because it took too long."""
     late = False
     try:
@@ -126,7 +130,7 @@ def _gather(process: Process, current: Run, data: bytes | None, timeout: float) 
         found = _last_words(process)
     output, errors = (stream.decode(errors="replace") for stream in found)
     errors = "\n".join(line for line in errors.splitlines() if _NOISE not in line)
-    for line in [*errors.splitlines(), *output.splitlines()][:400]:
+    for line in [*errors.splitlines(), *([] if secret else output.splitlines())][:400]:
         current.log(f"  {line}")
     return output, errors, late
 

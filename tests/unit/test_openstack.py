@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from openstack.exceptions import HttpException
 
-from arbaro import output, settings
+from arbaro import progress, settings
 from arbaro.cli import options
 from arbaro.steps import Step
 
@@ -16,7 +16,7 @@ def test_a_step_that_openstack_refuses_is_no_traceback(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], dry_run: bool
 ) -> None:
     monkeypatch.setattr(settings, "log_file", lambda name, verb: tmp_path / "log")
-    monkeypatch.setattr(output, "cache_dir", lambda: tmp_path)
+    monkeypatch.setattr(progress, "cache_dir", lambda: tmp_path)
 
     def needed() -> bool:
         raise HttpException("no token for you")

@@ -105,7 +105,7 @@ def inventory(name: str) -> int:
     """
     from arbaro import output
 
-    output.print_json(find_cloud(name).inventory)
+    output.print_json(find_cloud(name).ansible_inventory)
     return EXIT_OK
 
 

@@ -98,6 +98,7 @@ def run(name: str, verb: str, plan: "Callable[[], Plan]", *, verbose: bool, dry_
     """Run a plan with its progress shown and its full log kept; returns how each step ended."""
     from arbaro import output
     from arbaro.openstack import cloud_errors
+    from arbaro.progress import Progress
     from arbaro.runs import current_run
     from arbaro.settings import log_file
     from arbaro.steps import flatten, run_plan
@@ -114,7 +115,7 @@ def run(name: str, verb: str, plan: "Callable[[], Plan]", *, verbose: bool, dry_
                     for step in flatten(steps):
                         output.say(f"  {'would do' if step.needed() else 'done before'}: {step}")
                     return []
-            with output.Progress(steps).shown() as progress:
+            with Progress(steps).shown() as progress:
                 return run_plan(steps, progress, guard=guard)
         except ArbaroError as error:
             output.print_error(error, log=log)

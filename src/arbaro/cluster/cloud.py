@@ -19,6 +19,7 @@ from arbaro.cluster.rack import Rack
 from arbaro.cluster.spec import CloudSpec, choose_subnets
 from arbaro.errors import ArbaroError
 from arbaro.hosts import COMPUTE, CONTROLLER, RACK, TOR, Host
+from arbaro.inventory import Inventory
 from arbaro.reach import Reach
 from arbaro.releases import load_release
 from arbaro.settings import load_settings
@@ -78,8 +79,13 @@ class Cloud:
         return Proof(self.ground, self.script)
 
     @property
-    def inventory(self) -> dict[str, Any]:
-        """Its Ansible inventory."""
+    def inventory(self) -> Inventory:
+        """Its hosts, in groups by their roles, and how each is reached."""
+        return Inventory.of(self.spec.hosts, self.reach)
+
+    @property
+    def ansible_inventory(self) -> dict[str, Any]:
+        """The same for Ansible, with the variables of its roles."""
         images = {**self.images.variables, **self.images.agent_variables, "agent_images_dir": str(agents_dir())}
         variables = images | self.images.machines_variables | self.spec.addresses
         return playbooks.inventory(self.spec.hosts, variables, self.keeper)
