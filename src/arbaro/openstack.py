@@ -73,13 +73,18 @@ def cloud_session(cloud: str, entry: Mapping[str, Any], *, region: str = "", pro
     # What goes wrong is raised too; without a handler Python would print it a second time.
     logging.getLogger("keystoneauth").addHandler(logging.NullHandler())
     config = OpenStackConfig(load_yaml_config=False, load_envvars=False, app_name="arbaro")
-    auth = dict(entry["auth"])
-    if project:
-        auth = {key: value for key, value in auth.items() if key not in _SCOPE} | {"project_name": project}
-    config.cloud_config = {"clouds": {cloud: {**entry, "auth": auth}}}
+    config.cloud_config = {"clouds": {cloud: in_project(entry, project)}}
     session: Session = config.get_one(cloud=cloud, **({"region_name": region} if region else {})).get_session()
     session.timeout = 30
     return session
+
+
+def in_project(entry: Mapping[str, Any], project: str) -> dict[str, Any]:
+    """An entry of clouds.yaml with another project, if one is given."""
+    if not project:
+        return dict(entry)
+    rest, auth = ({key: value for key, value in part.items() if key not in _SCOPE} for part in (entry, entry["auth"]))
+    return {**rest, "auth": auth | {"project_name": project}}
 
 
 @contextmanager

@@ -39,6 +39,13 @@ class Home:
         }
         self.variables.pop("XDG_RUNTIME_DIR", None)
 
+    def file_of(self, name: str) -> Path:
+        """The clouds.yaml that a shell is given there: our own where one of several regions was chosen."""
+        from arbaro.envs.files import slug
+
+        found = list((self.path / "state/arbaro/env").glob(f"*/{slug(name)}.plain.yaml"))
+        return found[0] if "/" in name and found else self.clouds
+
     def names(self) -> list[str]:
         return ["dev-1", *(f"test-{n}" for n in range(1, 5)), "test-5/kr-1", "test-5/kr-2", "dev-2", "dev-3", "lab 4"]
 

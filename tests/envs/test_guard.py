@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from arbaro.envs import entering, guard, index, switch
+from arbaro.envs import entering, guard, index, switch, views
 from arbaro.envs.environment import Environment
 from arbaro.errors import ArbaroError
 from tests.fakes import keystone
@@ -109,7 +109,7 @@ def test_a_cloud_that_cannot_enforce_it_says_so(write: Write, settings: dict[str
             entering.enter(environment(), None, "", refuse)
         assert re.search(says, error.value.why)
         assert fake.credentials == {}
-        assert list(switch.view_file(environment(), "read-only").parent.glob("*.yaml")) == []
+        assert list(views.view_file(environment(), "read-only").parent.glob("*.yaml")) == []
 
 
 def test_a_service_that_is_down_keeps_nobody_out(fake: FakeKeystone) -> None:

@@ -39,7 +39,7 @@ def test_use_and_back(home: Home, shell: str) -> None:
         "PROMPT [test-1 kr-9 p-test-1", "PROMPT [test-5/kr-2 p-test-5", "PROMPT [test-1 kr-9 p-test-1", "PROMPT [lab 4 100% p-lab 4",
     ]  # fmt: skip
     went = [line for line in lines if line.startswith("WENT")]
-    assert went == [f"WENT {n} by {home.clouds}" for n in ("test-1", "test-5/kr-2", "test-1", "lab 4")]
+    assert went == [f"WENT {n} by {home.file_of(n)}" for n in ("test-1", "test-5/kr-2", "test-1", "lab 4")]
 
 
 def test_a_wrong_name_moves_nothing(home: Home, shell: str) -> None:
@@ -69,6 +69,37 @@ def test_a_name_is_printed_and_not_executed(home: Home, shell: str) -> None:
     lines = run(home, shell, step(shell, f"arbaro env use {quote(name, shell)}"))
     assert not (home.path / "bad").exists()
     assert any('[$(touch bad)`touch bad`%n\\ "$x]' in line for line in lines), lines
+
+
+def test_help_is_printed_and_never_evaluated(home: Home, shell: str) -> None:
+    for words in ("--help", "test-1 --help", "--none --help"):
+        lines = run(home, shell, f"arbaro env use {words}", "echo code $status" if shell == "fish" else "echo code $?")
+        assert lines[0].startswith("Usage: ") and lines[-1] == "code 0", lines
+        assert any("Put this shell into an environment" in line for line in lines)
+        assert not any(noise in "\n".join(lines) for noise in ("not found", "Unknown command", "error", "No such")), (
+            lines
+        )
+
+
+def test_a_changed_secure_yaml_and_a_new_file_are_noticed(home: Home, shell: str) -> None:
+    """Each file that the index was made from counts, also one that was not there."""
+    secure, public = (home.clouds.with_name(name) for name in ("secure.yaml", "clouds-public.yaml"))
+    profile = "{public-clouds: {p: {auth: {auth_url: 'http://p'}, region_name: from-profile}}}"
+    write = f"printf '%s\\n' \"{profile}\" >{public}"
+    whole = "{clouds: {late: {arbaro: {kind: test}, auth: {auth_url: 'http://x', username: u, password: p}}}}"
+    home.clouds.write_text("clouds: {with-p: {profile: p, arbaro: {kind: test}, auth: {username: me, password: x}}}\n")
+    lines = run(
+        home,
+        shell,
+        "arbaro env use with-p; arbaro env current",
+        write,
+        "arbaro env use with-p; arbaro env current",
+        f"printf '%s\\n' \"{whole}\" >{secure}",
+        "arbaro env use late; arbaro env current",
+        f"rm {public}",
+        "arbaro env use with-p; arbaro env current",
+    )
+    assert lines == ["with-p", "with-p from-profile", "late", "with-p"], lines
 
 
 def test_no_process_is_started(home: Home, shell: str) -> None:
@@ -106,7 +137,7 @@ def test_a_thousand_random_switches_in_eight_shells_at_once(home: Home) -> None:
 
 def edit_meanwhile(home: Home, over: threading.Event) -> None:
     """Another tab adds, marks and removes environments all the while."""
-    while not over.wait(0.3):
+    while not over.wait(2):
         for words in (["mark", "dev-3", random.choice(["development", "test"])], ["mark", "dev-2", "test"]):
             subprocess.run([ARBARO, "env", *words], env=home.variables, check=True, capture_output=True)
 
@@ -129,7 +160,12 @@ def switches(home: Home, shell: str, seed: int, count: int = 125) -> int:
     assert len(prompts) == len(went) == len(wanted), (seed, lines[-5:])
     for name, prompt, where in zip(wanted, prompts, went, strict=True):
         if name:
-            assert f"[{name} " in prompt and where == f"WENT {name} by {home.clouds}", (seed, name, prompt, where)
+            assert f"[{name} " in prompt and where == f"WENT {name} by {home.file_of(name)}", (
+                seed,
+                name,
+                prompt,
+                where,
+            )
         else:
             # By hand: the prompt may say nothing but that.
             assert "! no longer" in prompt, (seed, prompt, where)

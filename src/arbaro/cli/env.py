@@ -40,7 +40,8 @@ def env_ls(as_json: bool) -> int:
     from arbaro.envs import index
     from arbaro.envs.environment import row
 
-    rows = [row(environment) for environment in index.environments()]
+    known = index.environments()
+    rows = [row(environment) for environment in known]
     if as_json:
         output.print_json(rows)
     elif rows:
@@ -48,6 +49,9 @@ def env_ls(as_json: bool) -> int:
         output.print_table([{" ": "*" if r["name"] == here else "", **r} for r in rows])
     else:
         output.say("There is no environment yet. Next: arbaro env import FILE, or arbaro up")
+    for environment in known:
+        if environment.fault:
+            output.warn(f"{environment.name} cannot be used: {environment.fault}.")
     return EXIT_OK
 
 
@@ -65,7 +69,7 @@ def env_use(name: str | None, leave: bool, shell: str | None, project: str, **mo
     Production is entered with a credential that only reads. `--write` asks for the region's name, and ends by itself.
     """
     from arbaro import output
-    from arbaro.envs.switch import shell_words
+    from arbaro.envs.switch import LEAVE, shell_words
 
     if not shell:
         raise ArbaroError(
@@ -74,7 +78,7 @@ def env_use(name: str | None, leave: bool, shell: str | None, project: str, **mo
             hint="arbaro env shell NAME opens a sub-shell without that.",
         )
     if leave:
-        output.say("__arbaro_leave")
+        output.say(LEAVE)
     else:
         output.say(shell_words(_place(name, project, modes), shell))
     return EXIT_OK

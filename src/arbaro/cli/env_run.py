@@ -38,6 +38,9 @@ def enter(name: str, mode: str | None, project: str) -> "Place":
     from arbaro.envs.environment import find
 
     environment = find(name, index.environments())
+    if environment.fault:
+        # It may be over: a profile is fetched from its provider.
+        environment = find(name, index.refresh())
     # To standard error: standard output belongs to the shell or to the command.
     place = entering.enter(environment, mode, project, lambda what: str(click.prompt(what, err=True)))
     if place.untried:

@@ -28,7 +28,7 @@ def shell_init(shell: str | None, refresh: bool, openstack: bool) -> int:
     from arbaro.settings import openstack_command
 
     if refresh:
-        index.refresh()
+        index.refresh(always=False)
     if openstack:
         shellinit.write_openstack_words(processes.run([openstack_command(), "complete", "--shell", "bash"]))
     if shell:

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """The book of environments is clouds.yaml itself: what is added, imported, marked and removed there."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from arbaro import cloudsfile
+from arbaro import cloudsfile, cloudstext
 from arbaro.cloudsfile import GONE, Changes
 from arbaro.cloudspaths import clouds_file, secure_file
 from arbaro.envs import clouds, files, openrc, translate, vault
@@ -30,18 +30,37 @@ def arrivals(path: Path, name: str | None) -> list[Arrival]:
     if not path.is_file():
         raise ArbaroError(f"There is no file {path}.", hint=f"ls -l {path.parent}")
     if path.suffix in (".yaml", ".yml", ".json"):
-        beside = cloudsfile.load(path.with_name("secure" + path.suffix)) if path.stem == "clouds" else {}
-        found = cloudsfile.load(path)
-        return [_arrival_of(str(key), entry or {}, beside.get(key) or {}, path) for key, entry in found.items()]
+        return [_arrival_of(name, entry, secret, path) for name, entry, secret in _usable(path)]
     entry, secret = translate.to_entries(openrc.read(path), str(path))
     return [Arrival(name or translate.name_of(path, entry), entry, secret, path)]
 
 
+def _usable(path: Path) -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]]:
+    """The entries of somebody's clouds.yaml. Raises ArbaroError with the line of one that openstacksdk cannot use."""
+    from arbaro.envs import sdk
+
+    beside = cloudsfile.load(path.with_name("secure" + path.suffix)) if path.stem == "clouds" else {}
+    for name, entry in cloudsfile.load(path).items():
+        secret = beside.get(name) or {}
+        fault = sdk.problem(name, entry, secret) if isinstance(name, str) else "its name is no text; quote it"
+        if fault:
+            line = cloudstext.line_of(cloudsfile.text_of(path), path, str(name))
+            raise cloudstext.broken(f"{path}, line {line}: {name} cannot be used: {fault}", path)
+        yield name, entry, secret
+
+
 def _arrival_of(name: str, entry: Mapping[str, Any], secret: Mapping[str, Any], path: Path) -> Arrival:
     """Secrets that stand in somebody's clouds.yaml belong into secure.yaml."""
-    auth, hidden = dict(entry.get("auth") or {}), dict(secret.get("auth") or {})
-    hidden |= {key: auth.pop(key) for key in list(auth) if key in translate.SECRETS}
-    return Arrival(name, {**entry, "auth": auth}, {**secret, "auth": hidden} if hidden else dict(secret), path)
+    rest, hidden = _parted(entry)
+    rest["auth"], hidden_auth = _parted(entry.get("auth") or {})
+    hidden_auth |= dict(secret.get("auth") or {})
+    hidden |= {**secret, "auth": hidden_auth} if hidden_auth else dict(secret)
+    return Arrival(name, rest, hidden, path)
+
+
+def _parted(values: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    secret = {key: value for key, value in values.items() if str(key).replace("-", "_") in translate.SECRETS}
+    return {key: value for key, value in values.items() if key not in secret}, secret
 
 
 def take_over(arrivals: list[Arrival], *, kind: str | None, replace: bool) -> list[str]:
@@ -135,7 +154,13 @@ def openrc_text(name: str) -> str:
     entry = clouds.entry(environment)
     if environment.secret == "keyring":
         entry["auth"] = {**entry["auth"], **vault.secret_of(environment, entry)}
-    return translate.to_openrc(name, entry, region=environment.os_region)
+    return translate.to_openrc(name, _for_variables(entry))
+
+
+def _for_variables(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """What of an entry has another form as a variable: clients know OS_INSECURE, and no OS_VERIFY."""
+    rest = {key: value for key, value in entry.items() if key != "verify"}
+    return rest | ({"insecure": True} if entry.get("verify") is False else {})
 
 
 def mark(name: str, kind: str) -> str:

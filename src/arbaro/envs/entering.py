@@ -5,13 +5,14 @@ import sys
 from collections.abc import Callable
 
 from arbaro.envs import guard, switch
-from arbaro.envs.environment import PRODUCTION, Environment
+from arbaro.envs.environment import PRODUCTION, Environment, refuse_faulty
 from arbaro.envs.switch import PLAIN, SESSION, WRITE, Place
 from arbaro.errors import ArbaroError
 
 
 def enter(environment: Environment, mode: str | None, project: str, ask: Callable[[str], str]) -> Place:
     """The place that a person wants to be in. Raises ArbaroError if they may not, or if it could not be made safe."""
+    refuse_faulty(environment)
     mode = mode or switch.default_mode(environment)
     if mode == WRITE or (mode == PLAIN and environment.kind == PRODUCTION):
         _let_type(environment, ask)

@@ -2,10 +2,8 @@
 """What an environment is: one region of one entry in clouds.yaml, and how careful to be with it."""
 
 import re
-from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from fnmatch import fnmatchcase
-from typing import Any
 
 from arbaro.errors import ArbaroError
 
@@ -35,49 +33,13 @@ class Environment:
     auth_url: str
     #: Where its secret is: `file`, `keyring`, `asked` (a person is asked), or `nowhere` (none needed, or none found).
     secret: str
+    #: Why openstacksdk cannot use its entry, in words without any of its values; empty if it can.
+    fault: str = ""
 
 
 def guess_kind(name: str) -> str:
     """The kind that a name speaks of; what speaks of none is treated as production, which is the careful side."""
     return next((kind for kind, hint in _HINTS if hint.search(name.lower())), PRODUCTION)
-
-
-def environments_of(clouds: Mapping[str, Any], secrets: Mapping[str, Any]) -> list[Environment]:
-    """The environments that the `clouds:` sections of clouds.yaml and secure.yaml hold, in their order."""
-    return [env for name, entry in clouds.items() for env in _regions(str(name), entry or {}, secrets.get(name) or {})]
-
-
-def _regions(name: str, entry: Mapping[str, Any], secret: Mapping[str, Any]) -> Iterator[Environment]:
-    auth = {**(entry.get("auth") or {}), **(secret.get("auth") or {})}
-    ours = entry.get(OURS) or {}
-    regions = [str(r["name"]) if isinstance(r, Mapping) else str(r) for r in entry.get("regions") or ()]
-    only = str(entry.get("region_name") or "")
-    for region in regions or [only]:
-        several = len(regions) > 1
-        full = f"{name}/{region}" if several else name
-        yield Environment(
-            name=full,
-            kind=str(ours.get("kind") or guess_kind(full)),
-            cloud=name,
-            os_region=region if several else "",
-            region=region,
-            project=_first(auth, "project_name", "tenant_name", "project_id", "tenant_id"),
-            user=_first(auth, "username", "user_id", "application_credential_id"),
-            auth_url=_first(auth, "auth_url"),
-            secret=_whereabouts(ours, auth),
-        )
-
-
-def _whereabouts(ours: Mapping[str, Any], auth: Mapping[str, Any]) -> str:
-    if ours.get("secret") == "keyring":
-        return "keyring"
-    if ours.get("asked"):
-        return "asked"
-    return "file" if any(key in auth for key in ("password", "token", "application_credential_secret")) else "nowhere"
-
-
-def _first(auth: Mapping[str, Any], *keys: str) -> str:
-    return next((str(auth[key]) for key in keys if auth.get(key)), "")
 
 
 def find(name: str, environments: list[Environment]) -> Environment:
@@ -108,3 +70,12 @@ def row(environment: Environment) -> dict[str, str]:
     """What `env ls` shows; no secret is in it."""
     fields = asdict(environment)
     return {key: fields[key] for key in ("name", "kind", "region", "project", "user", "auth_url", "secret")}
+
+
+def refuse_faulty(environment: Environment) -> None:
+    """Raises ArbaroError for an environment whose entry openstacksdk cannot use."""
+    if environment.fault:
+        raise ArbaroError(
+            f"{environment.name} cannot be used: {environment.fault}.",
+            hint=f"Correct the entry {environment.cloud} in clouds.yaml, then: arbaro env check {environment.name}",
+        )

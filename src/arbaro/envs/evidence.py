@@ -33,6 +33,8 @@ class Seen:
     login: str = ""
     credential_days: float | None = None
     no_cacert: str = ""
+    #: Why openstacksdk cannot use the entry.
+    fault: str = ""
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,7 @@ class Evidence:
 def collect(environments: Sequence[Environment]) -> Evidence:
     """Look at the files, then at all environments side by side."""
     entries, secrets = cloudsfile.load(clouds_file()), cloudsfile.load(secure_file())
+    known = clouds.load_environments()
     paths = [clouds_file(), secure_file(), *files.views_dir().glob("*.yaml")]
     paths += [path.with_name(path.name + "~") for path in paths[:2]]
     with ThreadPoolExecutor(min(16, max(len(environments), 1))) as pool:
@@ -59,30 +62,52 @@ def collect(environments: Sequence[Environment]) -> Evidence:
     return Evidence(
         clouds_file=str(clouds_file()),
         modes={str(path): path.stat().st_mode & 0o777 for path in paths if path.exists()},
-        open_secrets=tuple(name for name, entry in entries.items() if _holds_secret(entry)),
-        orphans=tuple(name for name in secrets if name not in entries),
-        twins=_twins(clouds.load_environments()),
-        strays=tuple(str(Path(name).absolute()) for name in ("clouds.yaml", "secure.yaml") if Path(name).exists()),
+        open_secrets=tuple(str(name) for name, entry in entries.items() if _holds_secret(entry)),
+        # An entry may also stand in secure.yaml as a whole.
+        orphans=tuple(str(name) for name in secrets if str(name) not in {one.cloud for one in known}),
+        twins=_twins(known),
+        strays=_strays(),
         caches_tokens=clouds.caches_tokens(),
         environments=seen,
     )
 
 
+def _strays() -> tuple[str, ...]:
+    """The files in this directory that clients would take before the person's own."""
+    names = [f"{stem}{suffix}" for stem in ("clouds", "secure") for suffix in (".yaml", ".yml", ".json")]
+    found = [Path(name).absolute() for name in names if Path(name).exists()]
+    return tuple(str(path) for path in found if path not in (clouds_file(), secure_file()))
+
+
 def _holds_secret(entry: Any) -> bool:
     from arbaro.envs.translate import SECRETS
 
-    return bool(SECRETS & set((entry or {}).get("auth") or {}))
+    auth = entry.get("auth") if isinstance(entry, dict) else None
+    keys = [*entry, *(auth if isinstance(auth, dict) else ())] if isinstance(entry, dict) else []
+    return any(str(key).replace("-", "_") in SECRETS for key in keys)
 
 
 def _twins(environments: Sequence[Environment]) -> tuple[tuple[str, ...], ...]:
-    """Names that lead to one and the same place."""
-    place = {env.name: (env.auth_url.rstrip("/"), env.region, env.project, env.user) for env in environments}
-    several = [key for key, count in Counter(place.values()).items() if count > 1 and key[0]]
-    return tuple(tuple(name for name, where in place.items() if where == key) for key in several)
+    """Names that lead to one and the same place: all of their entries is equal, but for secrets and our marks."""
+    from arbaro.envs import sdk
+    from arbaro.envs.translate import SECRETS
+
+    place: dict[str, str] = {}
+    reader = sdk.Clouds()
+    for env in environments:
+        if env.auth_url and not env.fault:
+            entry = reader.entry(env)
+            auth = {key: str(value).rstrip("/") for key, value in entry["auth"].items() if key not in SECRETS}
+            kinds = {key: str(value) for key, value in entry.items() if key in ("auth_type", "region_name", "endpoint")}
+            place[env.name] = repr(sorted((auth | kinds).items()))
+    several = [where for where, count in Counter(place.values()).items() if count > 1]
+    return tuple(tuple(name for name, there in place.items() if there == where) for where in several)
 
 
 def look(environment: Environment) -> Seen:
     """Knock at an environment's keystone, look at its certificate, log in; each only if the one before went well."""
+    if environment.fault:
+        return Seen(environment.name, fault=environment.fault)
     entry = clouds.entry(environment)
     cacert = str(entry.get("cacert") or "")
     missing = cacert if cacert and not Path(cacert).expanduser().exists() else ""
@@ -132,12 +157,15 @@ def _login(environment: Environment, entry: dict[str, Any]) -> tuple[str, float 
         entry["auth"] = {**entry["auth"], **vault.secret_of(environment, entry)}
         session = cloud_session(environment.cloud, entry, region=environment.os_region)
         session.timeout = PATIENCE
+        if not hasattr(session.auth, "get_access"):
+            # Without keystone there is nobody to log in to.
+            return "", None
         access = session.auth.get_access(session)  # type: ignore[union-attr]
         return "", _credential_days(session, access)
     except ArbaroError as error:
         return error.what, None
     except (ClientException, SDKException) as error:
-        return str(error).splitlines()[0], None
+        return (str(error).splitlines() or [type(error).__name__])[0], None
 
 
 def _credential_days(session: Any, access: Any) -> float | None:

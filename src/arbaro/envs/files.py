@@ -8,25 +8,31 @@ from pathlib import Path
 
 import platformdirs
 
-from arbaro.cloudspaths import clouds_file
+from arbaro.cloudspaths import clouds_places
 from arbaro.settings import cache_dir
 
 
 def index_file() -> Path:
-    """Names and kinds in a form that a shell reads by itself; one for each clouds.yaml."""
-    key = hashlib.sha256(str(clouds_file()).encode()).hexdigest()[:12]
-    return cache_dir() / "env" / f"index-{key}"
+    """Names and kinds in a form that a shell reads by itself; one for each choice of clouds.yaml."""
+    return cache_dir() / "env" / f"index-{_choice()}"
 
 
 def views_dir() -> Path:
-    """Short-lived credentials: one clouds.yaml (0600) for each environment and mode, with that one cloud in it."""
-    return platformdirs.user_state_path("arbaro") / "env"
+    """Our own clouds.yaml files (0600), each with one cloud: for a region, or with a short-lived credential."""
+    return platformdirs.user_state_path("arbaro") / "env" / _choice()
+
+
+def _choice() -> str:
+    # By the place, not by the file that is there now: a shell keeps these paths, also when a clouds.yml comes.
+    return hashlib.sha256(str(clouds_places()[0]).encode()).hexdigest()[:12]
 
 
 def tokens_dir() -> Path:
     """Cached tokens (0600 each): in memory if the system gives each user such a place, else among the state."""
     runtime = os.environ.get("XDG_RUNTIME_DIR")
-    return Path(runtime) / "arbaro" / "tokens" if runtime and Path(runtime).is_dir() else views_dir() / "tokens"
+    if runtime and Path(runtime).is_dir():
+        return Path(runtime) / "arbaro" / "tokens"
+    return platformdirs.user_state_path("arbaro") / "env" / "tokens"
 
 
 def projects_dir() -> Path:

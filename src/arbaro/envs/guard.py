@@ -15,11 +15,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from arbaro import cloudsfile, cloudstext
-from arbaro.envs import clouds, files, vault
+from arbaro import cloudsfile
+from arbaro.envs import clouds, files, vault, views
 from arbaro.envs.environment import OURS, Environment
 from arbaro.envs.proof import Verdict, prove, unenforced
-from arbaro.envs.switch import PLAIN, READ_ONLY, SESSION, WRITE, Place, view_file
+from arbaro.envs.switch import PLAIN, READ_ONLY, SESSION, WRITE, Place
+from arbaro.envs.translate import AUTH
 from arbaro.errors import ArbaroError
 
 if TYPE_CHECKING:
@@ -63,13 +64,19 @@ def take(environment: Environment, mode: str, project: str = "") -> Place:
     from arbaro.openstack import cloud_session, keystone_errors
 
     entry = clouds.entry(environment)
+    if not entry["auth"].get("auth_url"):
+        raise ArbaroError(
+            f"{environment.name} is used without keystone, and only keystone makes a credential for {mode}.",
+            hint=f"arbaro env use {environment.name} --{PLAIN} uses it as it is",
+        )
     entry["auth"] = {**entry["auth"], **vault.secret_of(environment, entry)}
     with keystone_errors(environment.name, entry["auth"].get("auth_url", "")):
         session = cloud_session(environment.cloud, entry, region=environment.os_region, project=project)
         made = _make(session, environment, entry, mode)
         remember_projects(session, environment)
-    path = view_file(environment, mode, project)
-    cloudsfile.replace(path, view_text(environment, entry, made, mode), private=True, keep_old=False)
+    path = views.view_file(environment, mode, project)
+    text = views.view_text(environment.cloud, _limited(entry, made), until=made.until, mode=mode, credential=made.id)
+    cloudsfile.replace(path, text, private=True, keep_old=False)
     untried = tuple(verdict.service for verdict in made.verdicts if verdict.untried)
     unguarded = tuple(verdict.service for verdict in made.verdicts if verdict.unguarded)
     return Place(environment, mode, path, path, made.until, project, untried, unguarded)
@@ -151,15 +158,10 @@ def _v3(endpoint: str) -> str:
     return bare if bare.endswith("/v3") else f"{bare.removesuffix('/v2.0')}/v3"
 
 
-def view_text(environment: Environment, entry: Mapping[str, Any], made: Made, mode: str) -> str:
-    """A clouds.yaml with this one cloud and the short-lived credential; its first line tells shells its end."""
-    text = cloudstext.written({"clouds": {environment.cloud: _limited(entry, made)}, "cache": {"auth": True}})
-    return f"# arbaro-view 1 {made.until} {mode} {made.id}\n{text}"
-
-
 def _limited(entry: Mapping[str, Any], made: Made) -> dict[str, Any]:
     """The same cloud with the application credential as its only way in."""
-    rest = {key: value for key, value in entry.items() if key not in ("auth", "auth_type", OURS)}
+    # openstacksdk takes credentials from outside `auth` as well.
+    rest = {key: value for key, value in entry.items() if key not in ("auth", "auth_type", OURS, *AUTH)}
     credential = {"application_credential_id": made.id, "application_credential_secret": made.secret}
     return {
         **rest,

@@ -19,6 +19,13 @@ def file_is_open(evidence: Evidence) -> Iterator[Finding]:
             yield Finding(path, f"mode {mode:04o}", "others on this machine can read its secrets", f"chmod 600 {path}")
 
 
+def entry_is_wrong(evidence: Evidence) -> Iterator[Finding]:
+    """An entry that openstacksdk cannot use."""
+    for env in evidence.environments:
+        if env.fault:
+            yield Finding(env.name, env.fault, "no client can use it", f"correct it in {evidence.clouds_file}")
+
+
 def secret_in_clouds_yaml(evidence: Evidence) -> Iterator[Finding]:
     """A secret in the file that people show each other."""
     for name in evidence.open_secrets:
@@ -34,7 +41,7 @@ def secret_of_nobody(evidence: Evidence) -> Iterator[Finding]:
     """A secret whose environment is gone."""
     for name in evidence.orphans:
         yield Finding(name, "it is in secure.yaml only", "its entry in clouds.yaml is gone or spelt differently",
-                      f"remove {name} from secure.yaml")  # fmt: skip
+                      f"spell {name} alike in both files, or remove it from secure.yaml")  # fmt: skip
 
 
 def same_place_twice(evidence: Evidence) -> Iterator[Finding]:
@@ -44,7 +51,7 @@ def same_place_twice(evidence: Evidence) -> Iterator[Finding]:
             names[0],
             f"{' and '.join(names)} lead to the same user, project and region",
             "one of the names lies sooner or later",
-            f"arbaro env rm {names[-1]}",
+            "keep the name that says it best; each of them works",
         )
 
 
@@ -67,7 +74,7 @@ def tokens_are_not_cached(evidence: Evidence) -> Iterator[Finding]:
             evidence.clouds_file,
             "it has no `cache: {auth: true}`",
             "each openstack call logs in anew",
-            f"echo 'cache: {{auth: true}}' >> {evidence.clouds_file}",
+            f"add `cache: {{auth: true}}` beside `clouds:` in {evidence.clouds_file}",
         )
 
 
@@ -108,7 +115,7 @@ def login_is_refused(evidence: Evidence) -> Iterator[Finding]:
                 env.name,
                 env.login,
                 "its credential is wrong, over, or was taken back",
-                f"arbaro env rm {env.name}, then arbaro env add {env.name}",
+                f"openstack --os-cloud {env.name.partition('/')[0]} token issue",
             )
 
 
@@ -126,6 +133,7 @@ def credential_ends_soon(evidence: Evidence) -> Iterator[Finding]:
 
 CHECKS = (
     file_is_open,
+    entry_is_wrong,
     secret_in_clouds_yaml,
     secret_of_nobody,
     same_place_twice,

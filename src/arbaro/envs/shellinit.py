@@ -5,7 +5,7 @@ import os
 import sys
 from pathlib import Path
 
-from arbaro.cloudspaths import clouds_file, kept_choices, secure_file
+from arbaro.cloudspaths import kept_choices
 from arbaro.envs import files
 from arbaro.envs.switch import quote
 from arbaro.errors import ArbaroError
@@ -25,8 +25,6 @@ def _settings(shell: str, verbs: list[str], env_verbs: list[str]) -> str:
     values = {
         "shell": shell,
         "command": str(command()),
-        "clouds": str(clouds_file()),
-        "secure": str(secure_file()),
         "index": str(files.index_file()),
         "views": str(files.views_dir()),
         "tokens": str(files.tokens_dir()),
@@ -65,7 +63,8 @@ def start_files(shell: str) -> tuple[list[str], dict[str, str]]:
     directory = cache_dir() / "env" / "start"
     directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     # Asked for again in the sub-shell, unless its own start files have done so.
-    load = f'[[ -n ${{__arbaro_command-}} ]] || eval "$({quote(str(command()), shell)} shell-init {shell})"\n'
+    init = f'eval "$({quote(str(command()), shell)} shell-init {shell})"'
+    load = f"[[ -n ${{__arbaro_command-}} ]] || {init}\n__arbaro_last\n"
     if shell == "bash":
         (directory / "bashrc").write_text(f"[[ ! -r ~/.bashrc ]] || . ~/.bashrc\n{load}")
         return ["bash", "--rcfile", str(directory / "bashrc"), "-i"], {}

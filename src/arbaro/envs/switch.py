@@ -8,14 +8,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from arbaro.cloudspaths import KEPT_CHOICES, clouds_file, kept_choices, secure_file
-from arbaro.envs import files
+from arbaro.cloudspaths import KEPT_CHOICES, clouds_file, is_there, kept_choices, secure_file
+from arbaro.envs import views
 from arbaro.envs.environment import PRODUCTION, Environment
 from arbaro.errors import ArbaroError
 
 #: The credentials as clouds.yaml has them; or short-lived ones: refused on writing, for writing, for a secret that is
 #: not in a file.
-PLAIN, READ_ONLY, WRITE, SESSION = MODES = ("plain", "read-only", "write", "session")
+PLAIN, READ_ONLY, WRITE, SESSION = MODES = (views.PLAIN, "read-only", "write", "session")
 #: The longest time (s) that a credential may have left and still be renewed before it is used again.
 NEARLY_OVER = 300
 
@@ -46,18 +46,17 @@ def default_mode(environment: Environment) -> str:
 def plain(environment: Environment, project: str = "") -> Place:
     """The place with the credentials as the files have them; other files, in this directory too, don't count there."""
     secure = secure_file()
-    return Place(environment, PLAIN, clouds_file(), secure if secure.exists() else Path("/dev/null"), 0, project)
-
-
-def view_file(environment: Environment, mode: str, project: str = "") -> Path:
-    """Where the short-lived credential of an environment and mode is."""
-    name = files.slug(environment.name) + (f"@{files.slug(project)}" if project else "")
-    return files.views_dir() / f"{name}.{mode}.yaml"
+    config = clouds_file()
+    if environment.os_region or project:
+        config = views.view_file(environment, PLAIN, project)
+        if project or not config.exists():
+            views.write_plain(environment, project)
+    return Place(environment, PLAIN, config, secure if is_there(secure) else Path(os.devnull), 0, project)
 
 
 def kept(environment: Environment, mode: str, project: str = "") -> Place | None:
     """The place with the short-lived credential of an earlier time, if it lasts."""
-    path = view_file(environment, mode, project)
+    path = views.view_file(environment, mode, project)
     try:
         with path.open() as file:
             until = int(file.readline().split()[3])
@@ -74,9 +73,8 @@ def variables(place: Place) -> dict[str, str]:
         "OS_CLOUD": env.cloud,
         "OS_CLIENT_CONFIG_FILE": str(place.config),
         "OS_CLIENT_SECURE_FILE": str(place.secure),
-        # A short-lived credential is bound to its project already.
+        # For programs that do not use openstacksdk; for those that do, it is in the file.
         "OS_REGION_NAME": env.os_region,
-        "OS_PROJECT_NAME": place.project if place.mode == PLAIN else "",
     }
     chosen = {name: value for name, value in chosen.items() if value}
     return chosen | {
@@ -112,8 +110,12 @@ def shell_words(place: Place, shell: str) -> str:
     env = place.environment
     words = [env.name, env.kind, env.cloud, env.os_region, env.region, place.project or env.project]
     words += [place.mode, str(place.until or ""), str(place.config), str(place.secure)]
-    words.append(place.project if place.mode == PLAIN else "")
-    return "__arbaro_enter " + " ".join(quote(word, shell) for word in words)
+    return f"{SEAL}__arbaro_enter " + " ".join(quote(word, shell) for word in words)
+
+
+#: Before what a shell evaluates. It evaluates nothing else: not a help text, not a warning that came between.
+SEAL = "#arbaro# "
+LEAVE = f"{SEAL}__arbaro_leave"
 
 
 def quote(word: str, shell: str) -> str:

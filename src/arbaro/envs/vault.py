@@ -11,6 +11,8 @@ from arbaro.envs.environment import OURS, Environment
 from arbaro.errors import ArbaroError
 
 _SERVICE = "arbaro environment"
+#: The ways to log in that need a secret of ours; others (kerberos, a browser, none at all) do without.
+_NEED_SECRET = (None, "password", "v2password", "v3password", "token", "v3token", "v3applicationcredential")
 
 
 def keep(name: str, secret: str) -> None:
@@ -28,11 +30,11 @@ def forget(name: str) -> None:
 
 def secret_of(environment: Environment, entry: Mapping[str, Any]) -> dict[str, str]:
     """What `auth:` lacks in the files: from the keyring, or asked for. Raises ArbaroError where neither can be."""
-    if environment.secret == "nowhere" and not entry.get("profile") and not entry["auth"].get("identity_provider"):
+    if environment.secret == "nowhere" and entry.get("auth_type") in _NEED_SECRET:
         # Said here, because keystoneauth raises a bare Exception for it.
         raise ArbaroError(
             f"Neither clouds.yaml nor secure.yaml holds a secret of {environment.name}.",
-            hint=f"arbaro env rm {environment.cloud}, then arbaro env add {environment.cloud}",
+            hint=f"Add `password:` below {environment.cloud}: auth: in secure.yaml, then run the same command again.",
         )
     if environment.secret in ("file", "nowhere"):
         return {}

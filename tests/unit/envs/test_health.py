@@ -19,6 +19,7 @@ ILL = {
     "secret_in_clouds_yaml": replace(HEALTHY, open_secrets=("a",), modes={CLOUDS: 0o600}),
     "secret_of_nobody": replace(HEALTHY, orphans=("a",)),
     "same_place_twice": replace(HEALTHY, twins=(("a", "b"),)),
+    "entry_is_wrong": replace(HEALTHY, environments=(replace(SEEN, fault="its entry is empty"),)),
     "file_in_this_directory": replace(HEALTHY, strays=("/tmp/clouds.yaml",)),
     "tokens_are_not_cached": replace(HEALTHY, caches_tokens=False),
     "ca_file_is_missing": replace(HEALTHY, environments=(replace(SEEN, no_cacert="/nowhere"),)),

@@ -29,14 +29,49 @@ __arbaro_prompt() {
         write|stray) __arbaro_segment=$'\001\e[1;97;41m\002['"$__arbaro_words"$']\001\e[0m\002 ' ;;
         *) __arbaro_segment=$'\001\e[1;31m\002['"$__arbaro_words"$']\001\e[0m\002 ' ;;
     esac
+    __arbaro_place
+    __arbaro_last
     return $code
 }
 
-# Expanded once: what a name contains is printed, not executed.
-if [[ ${ARBARO_PROMPT-} != off && ${PS1-} != *'$__arbaro_segment'* ]]; then PS1='$__arbaro_segment'${PS1-}; fi
-if [[ ";${PROMPT_COMMAND[*]-};" != *__arbaro_prompt* ]]; then
-    PROMPT_COMMAND="__arbaro_prompt${PROMPT_COMMAND:+; $PROMPT_COMMAND}"
-fi
+# Puts the segment at the prompt's begin, again if starship or its like has made the prompt anew. A variable is expanded
+# once: what a name contains is printed, not executed. The braces part it from what follows.
+__arbaro_place() {
+    [[ ${ARBARO_PROMPT-} != off ]] || return 0
+    if shopt -q promptvars; then
+        [[ ${PS1-} == *__arbaro_segment* ]] || PS1='${__arbaro_segment}'${PS1-}
+    else
+        PS1=${PS1//"${__arbaro_placed-}"/}
+        __arbaro_placed=${__arbaro_segment//\\/\\\\}
+        PS1=$__arbaro_placed$PS1
+    fi
+}
+
+# Ours comes after all others, which may make the prompt anew.
+__arbaro_last() {
+    local all last
+    if [[ -n ${bash_preexec_imported-}${__bp_imported-} ]]; then
+        # bash-preexec wants PROMPT_COMMAND for itself.
+        all=("${precmd_functions[@]-}")
+        [[ ${all[*]: -1} == __arbaro_prompt ]] || precmd_functions+=(__arbaro_prompt)
+        return 0
+    fi
+    all=("${PROMPT_COMMAND[@]-}")
+    # Before 5.1 only the first element counts.
+    (( BASH_VERSINFO[0] * 100 + BASH_VERSINFO[1] >= 501 )) || all=("${all[0]}")
+    last=${all[*]: -1}
+    [[ $last != *__arbaro_prompt ]] || return 0
+    if (( ${#all[@]} > 1 )); then
+        PROMPT_COMMAND+=(__arbaro_prompt)
+    else
+        while [[ $last == *[\;[:space:]] ]]; do last=${last%?}; done
+        PROMPT_COMMAND="${last:+$last; }__arbaro_prompt"
+    fi
+}
+
+__arbaro_segment=
+__arbaro_place
+__arbaro_last
 
 __arbaro_names() {
     __arbaro_fresh 2>/dev/null

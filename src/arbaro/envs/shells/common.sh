@@ -10,10 +10,36 @@ arbaro() {
     esac
 }
 
-# The index carries the time stamp of the clouds.yaml it was made from.
+# Sets __arbaro_clouds and __arbaro_secure to the files that count. The index names all files that it was made from, in
+# its second line; beside it lies an empty file for each that existed, with the same time stamp.
 __arbaro_fresh() {
-    [[ -e $__arbaro_index && ! $__arbaro_clouds -nt $__arbaro_index && ! $__arbaro_clouds -ot $__arbaro_index ]] ||
-        "$__arbaro_command" shell-init --refresh
+    __arbaro_is_fresh && return
+    "$__arbaro_command" shell-init --refresh && __arbaro_is_fresh "$?"
+}
+
+# With an argument, what has changed since the index was made a moment ago does not count.
+__arbaro_is_fresh() {
+    local none version key rest place stamp at=0
+    [[ -r $__arbaro_index ]] || return
+    {
+        IFS=$'\x1f' read -r none version key __arbaro_clouds __arbaro_secure
+        IFS= read -r rest
+    } < "$__arbaro_index"
+    [[ $version == arbaro-index-2 ]] || return
+    (( $# == 0 )) || return 0
+    rest=${rest#$'\x1f'}
+    while [[ -n $rest ]]; do
+        place=${rest%%$'\x1f'*}
+        rest=${rest#"$place"}
+        rest=${rest#$'\x1f'}
+        (( at += 1 ))
+        stamp=$__arbaro_index.$key/$at
+        if [[ -e $place ]]; then
+            [[ -e $stamp && ! $place -nt $stamp && ! $place -ot $stamp ]] || return
+        elif [[ -e $stamp ]]; then
+            return 1
+        fi
+    done
 }
 
 __arbaro_use() {
@@ -30,12 +56,12 @@ __arbaro_use() {
     [[ -n $name ]] || { __arbaro_slowly "$@"; return; }
     if [[ $mode == write || -n $project ]]; then __arbaro_slowly "$@"; return; fi
     __arbaro_fresh || return
-    local slug found kind cloud os_region region of_project user url secret now= ends=
-    while IFS=$'\x1f' read -r slug found kind cloud os_region region of_project user url secret; do
+    local slug found kind cloud os_region region of_project user url secret fault now= ends=
+    while IFS=$'\x1f' read -r slug found kind cloud os_region region of_project user url secret fault; do
         [[ $found == "$name" && -n $slug ]] && break
         found=
     done < "$__arbaro_index"
-    [[ -n $found ]] || { __arbaro_slowly "$@"; return; }
+    [[ -n $found && -z $fault ]] || { __arbaro_slowly "$@"; return; }
     if [[ -z $mode ]]; then
         mode=plain
         [[ $secret == file || $secret == nowhere ]] || mode=session
@@ -49,27 +75,33 @@ __arbaro_use() {
         __arbaro_now
         [[ -r $config && ! $__arbaro_clouds -nt $config ]] && read -r word word word ends word < "$config"
         (( ${ends:-0} > now + 300 )) || { __arbaro_slowly "$@"; return; }
+    elif [[ -n $os_region ]]; then
+        # Programs that use openstacksdk take the region from the file only.
+        config=$__arbaro_views/$slug.plain.yaml
+        [[ -r $config ]] || { __arbaro_slowly "$@"; return; }
     fi
-    [[ -e $secure ]] || secure=/dev/null
-    __arbaro_enter "$found" "$kind" "$cloud" "$os_region" "$region" "$of_project" "$mode" "$ends" "$config" "$secure" ''
+    __arbaro_enter "$found" "$kind" "$cloud" "$os_region" "$region" "$of_project" "$mode" "$ends" "$config" "$secure"
 }
 
-# What keystone or a person must be asked about; the answer is one call of __arbaro_enter or __arbaro_leave.
+# What keystone or a person must be asked about. The answer is one call of __arbaro_enter or __arbaro_leave, with a seal
+# before it; anything else (help, for example) is text for the person, and is never evaluated.
 __arbaro_slowly() {
-    local answer
+    local answer seal='#arbaro# '
     answer=$("$__arbaro_command" env use --shell "$__arbaro_shell" "$@") || return
-    eval "$answer"
+    case $answer in
+        "$seal"__arbaro_enter\ *|"$seal"__arbaro_leave) eval "${answer#"$seal"}" ;;
+        *) printf '%s\n' "$answer" ;;
+    esac
 }
 
-# name kind cloud os_region region project mode ends config secure os_project
+# name kind cloud os_region region project mode ends config secure
 __arbaro_enter() {
     [[ ${ARBARO_ENV-} == "$1" ]] || export ARBARO_ENV_BEFORE=${ARBARO_ENV-}
     __arbaro_clear
     export OS_CLOUD=$3 OS_CLIENT_CONFIG_FILE=$9 OS_CLIENT_SECURE_FILE=${10}
     [[ -z $4 ]] || export OS_REGION_NAME=$4
-    [[ -z ${11} ]] || export OS_PROJECT_NAME=${11}
     export ARBARO_ENV=$1 ARBARO_ENV_KIND=$2 ARBARO_ENV_REGION=$5 ARBARO_ENV_PROJECT=$6 ARBARO_ENV_MODE=$7
-    export ARBARO_ENV_UNTIL=$8 ARBARO_ENV_IS="$3|$9|${10}|$4|${11}"
+    export ARBARO_ENV_UNTIL=$8 ARBARO_ENV_IS="$3|$9|${10}|$4|"
     __arbaro_token
 }
 

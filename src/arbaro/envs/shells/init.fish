@@ -17,10 +17,36 @@ function arbaro
     end
 end
 
-# The index carries the time stamp of the clouds.yaml it was made from.
+# Sets __arbaro_clouds and __arbaro_secure to the files that count. The index names all files that it was made from, in
+# its second line; beside it lies an empty file for each that existed, with the same time stamp.
 function __arbaro_fresh
-    test -e $__arbaro_index; and not test $__arbaro_clouds -nt $__arbaro_index; and not test $__arbaro_clouds -ot $__arbaro_index
-    or $__arbaro_command shell-init --refresh
+    __arbaro_is_fresh; and return
+    $__arbaro_command shell-init --refresh; and __arbaro_is_fresh just-made
+end
+
+# With an argument, what has changed since the index was made a moment ago does not count.
+function __arbaro_is_fresh
+    test -r $__arbaro_index; or return
+    set -l head
+    set -l places
+    begin
+        read -d \x1f -a head
+        read -d \x1f -a places
+    end <$__arbaro_index
+    test "$head[2]" = arbaro-index-2; or return
+    set -g __arbaro_clouds $head[4]
+    set -g __arbaro_secure $head[5]
+    test (count $argv) -eq 0; or return 0
+    set -l at 0
+    for place in $places[2..]
+        set at (math $at + 1)
+        set -l stamp $__arbaro_index.$head[3]/$at
+        if test -e $place
+            test -e $stamp; and not test $place -nt $stamp; and not test $place -ot $stamp; or return
+        else if test -e $stamp
+            return 1
+        end
+    end
 end
 
 function __arbaro_use
@@ -56,11 +82,11 @@ function __arbaro_use
             break
         end
     end <$__arbaro_index
-    if test -z "$found"
+    # slug name kind cloud os_region region project user auth_url secret fault
+    if test -z "$found" -o -n "$found[11]"
         __arbaro_slowly $argv
         return
     end
-    # slug name kind cloud os_region region project user auth_url secret
     if test -z "$mode"
         set mode plain
         contains -- $found[10] file nowhere; or set mode session
@@ -83,19 +109,31 @@ function __arbaro_use
             __arbaro_slowly $argv
             return
         end
+    else if test -n "$found[5]"
+        # Programs that use openstacksdk take the region from the file only.
+        set config $__arbaro_views/$found[1].plain.yaml
+        if not test -r $config
+            __arbaro_slowly $argv
+            return
+        end
     end
-    test -e $secure; or set secure /dev/null
-    __arbaro_enter "$found[2]" "$found[3]" "$found[4]" "$found[5]" "$found[6]" "$found[7]" $mode "$ends" $config $secure ''
+    __arbaro_enter "$found[2]" "$found[3]" "$found[4]" "$found[5]" "$found[6]" "$found[7]" $mode "$ends" $config $secure
 end
 
-# What keystone or a person must be asked about; the answer is one call of __arbaro_enter or __arbaro_leave.
+# What keystone or a person must be asked about. The answer is one call of __arbaro_enter or __arbaro_leave, with a seal
+# before it; anything else (help, for example) is text for the person, and is never evaluated.
 function __arbaro_slowly
-    set -l answer ($__arbaro_command env use --shell fish $argv)
-    or return
-    eval $answer
+    set -l answer ($__arbaro_command env use --shell fish $argv | string collect)
+    set -l code $pipestatus[1]
+    test $code -eq 0; or return $code
+    if string match -q -- '#arbaro# __arbaro_enter *' $answer; or test "$answer" = '#arbaro# __arbaro_leave'
+        eval (string replace -- '#arbaro# ' '' $answer | string collect)
+    else
+        printf '%s\n' $answer
+    end
 end
 
-# name kind cloud os_region region project mode until config secure os_project
+# name kind cloud os_region region project mode until config secure
 function __arbaro_enter
     test "$ARBARO_ENV" = $argv[1]; or set -gx ARBARO_ENV_BEFORE $ARBARO_ENV
     __arbaro_clear
@@ -103,14 +141,13 @@ function __arbaro_enter
     set -gx OS_CLIENT_CONFIG_FILE $argv[9]
     set -gx OS_CLIENT_SECURE_FILE $argv[10]
     test -z $argv[4]; or set -gx OS_REGION_NAME $argv[4]
-    test -z $argv[11]; or set -gx OS_PROJECT_NAME $argv[11]
     set -gx ARBARO_ENV $argv[1]
     set -gx ARBARO_ENV_KIND $argv[2]
     set -gx ARBARO_ENV_REGION $argv[5]
     set -gx ARBARO_ENV_PROJECT $argv[6]
     set -gx ARBARO_ENV_MODE $argv[7]
     set -gx ARBARO_ENV_UNTIL $argv[8]
-    set -gx ARBARO_ENV_IS "$argv[3]|$argv[9]|$argv[10]|$argv[4]|$argv[11]"
+    set -gx ARBARO_ENV_IS "$argv[3]|$argv[9]|$argv[10]|$argv[4]|"
     __arbaro_token
 end
 
@@ -237,9 +274,13 @@ function __arbaro_segment
     echo -n ' '
 end
 
-if test "$ARBARO_PROMPT" != off; and not functions -q __arbaro_old_prompt
+# Puts the segment before the person's own prompt, again if starship or its like has defined that anew.
+function __arbaro_place --on-event fish_prompt
+    test "$ARBARO_PROMPT" != off; or return 0
     functions -q fish_prompt; or source $__fish_data_dir/functions/fish_prompt.fish 2>/dev/null
     functions -q fish_prompt; or function fish_prompt; echo '> '; end
+    string match -q -- '*__arbaro_segment*' (functions fish_prompt); and return
+    functions -e __arbaro_old_prompt
     functions -c fish_prompt __arbaro_old_prompt
     function fish_prompt
         set -l code $status
@@ -249,6 +290,7 @@ if test "$ARBARO_PROMPT" != off; and not functions -q __arbaro_old_prompt
         __arbaro_old_prompt
     end
 end
+__arbaro_place
 
 function __arbaro_return
     return $argv[1]

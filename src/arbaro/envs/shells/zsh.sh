@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
 zmodload zsh/datetime zsh/parameter
-setopt prompt_subst
 __arbaro_now() { now=$EPOCHSECONDS }
 __arbaro_has() { whence -p "$1" >/dev/null }
 
@@ -23,21 +22,53 @@ __arbaro_stray() {
 __arbaro_prompt() {
     __arbaro_text
     __arbaro_segment=
-    [[ -n $__arbaro_words ]] || return 0
+    psvar[91]= psvar[92]= psvar[93]= psvar[94]=
+    [[ -z $__arbaro_words ]] || __arbaro_paint
+    __arbaro_place
+    __arbaro_last
+}
+
+__arbaro_paint() {
     # A per cent sign would mean something to the prompt.
     local shown="[${__arbaro_words//\%/%%}]"
     case $__arbaro_colour in
-        development) __arbaro_segment="%F{green}$shown%f " ;;
-        test) __arbaro_segment="%F{yellow}$shown%f " ;;
-        write|stray) __arbaro_segment="%K{red}%F{15}%B$shown%b%f%k " ;;
-        *) __arbaro_segment="%F{red}%B$shown%b%f " ;;
+        development) psvar[91]=$__arbaro_words __arbaro_segment="%F{green}$shown%f " ;;
+        test) psvar[92]=$__arbaro_words __arbaro_segment="%F{yellow}$shown%f " ;;
+        write|stray) psvar[94]=$__arbaro_words __arbaro_segment="%K{red}%F{15}%B$shown%b%f%k " ;;
+        *) psvar[93]=$__arbaro_words __arbaro_segment="%F{red}%B$shown%b%f " ;;
     esac
 }
 
-# Expanded once: what a name contains is printed, not executed.
-if [[ ${ARBARO_PROMPT-} != off && ${PS1-} != *'$__arbaro_segment'* ]]; then PS1='$__arbaro_segment'${PS1-}; fi
-autoload -Uz add-zsh-hook
-add-zsh-hook precmd __arbaro_prompt
+# One text for all times: it shows the element of psvar that is set. So it needs no prompt_subst, which the person's own
+# prompt may not bear, and a copy that another program keeps of the prompt never tells of an old environment.
+__arbaro_sign='%(91V.%F{green}[%91v]%f .)%(92V.%F{yellow}[%92v]%f .)%(93V.%F{red}%B[%93v]%b%f .)%(94V.%K{red}%F{15}%B[%94v]%b%f%k .)'
+
+# Puts it at the prompt's begin, again if a theme has made the prompt anew.
+__arbaro_place() {
+    [[ ${ARBARO_PROMPT-} == off || $PS1 == *"$__arbaro_sign"* || $PS1 == *__arbaro_segment* ]] || PS1=$__arbaro_sign$PS1
+}
+
+# Ours comes after all others, which may make the prompt anew.
+__arbaro_last() {
+    [[ ${precmd_functions[-1]-} == __arbaro_prompt ]] ||
+        precmd_functions=(${precmd_functions:#__arbaro_prompt} __arbaro_prompt)
+}
+
+# Themes that make the prompt even later, and those that came after us, are caught when the line begins.
+__arbaro_line() {
+    local before=$PS1
+    __arbaro_place
+    [[ $PS1 == "$before" ]] || zle .reset-prompt
+}
+
+__arbaro_segment=
+typeset -ga precmd_functions psvar
+__arbaro_place
+__arbaro_last
+if [[ -o interactive ]]; then
+    autoload -Uz add-zle-hook-widget
+    add-zle-hook-widget line-init __arbaro_line
+fi
 
 # Sets reply to the names that begin with $1.
 __arbaro_names() {
