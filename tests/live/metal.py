@@ -17,6 +17,21 @@ from .conftest import ROOT, Tool
 PRIVATE = Path.home() / f".local/share/arbaro/clouds/{Tool.name}"
 
 
+#: $1 is the port. Without -T, of which tiny's wget dies.
+ASKS_ALL = """
+ask() {{
+    timeout 2 wget -q -O - --header 'X-Machine-Token: t.t' --header 'X-Forwarded-For: 127.0.0.1' "$@" 2>&1 | head -c 3000
+}}
+until [ -e /tmp/enough ]; do
+    for mac in {macs}; do ask "http://{service}:$1/v1/agent/boot.ipxe?mac=$mac"; done
+    for path in plan config-drive image t.t/deploy.iso; do ask "http://{service}:$1/v1/agent/$path"; done
+    ask --post-data phase=done "http://{service}:$1/v1/agent/word"
+    for path in metrics v1/machines v1/events v1/stock v1/openapi.json v1/agent/; do ask "http://{service}:$1/$path"; done
+    echo "asked all of $1"
+    sleep 0.3
+done"""
+
+
 def wait_for(what: str, look: Callable[[], object], seconds: float) -> float:
     """Look until it is so (True), and return the seconds it took; says the last thing seen if it never is."""
     began = time.monotonic()
@@ -52,6 +67,12 @@ class Metal:
     def ask(self, method: str, path: str, body: Any = None) -> Any:
         """Ask the machine service, as admin."""
         return self.rack.ask(method, path, body)
+
+    def change(self, machine_id: str, **fields: Any) -> None:
+        """Change what the service knows of a machine, whatever its revision."""
+        session, spec = self.rack.ground.connection.session, self.rack.spec
+        url = f"http://{spec.public_address}:8780/v1/machines/{machine_id}"
+        session.request(url, "PATCH", json=fields, headers={"If-Match": "*"})
 
     def events(self, machine_id: str, since: str) -> list[dict[str, Any]]:
         """List what happened to a machine since then, the oldest first."""
@@ -157,6 +178,26 @@ class Metal:
         """Say whether a machine's disk holds nothing but zeros, as its next owner could read it."""
         compare = "truncate --size 4G /var/tmp/blank && qemu-img compare -U -q -f raw -F raw /var/tmp/blank"
         return "same" in self.on("rack", f"{compare} /var/lib/rack/disks/{machine}.raw && echo same || echo other")
+
+
+@dataclass(frozen=True)
+class Stranger:
+    """A server that asks the machine service for everything, over and over, on both of its ports."""
+
+    metal: Metal
+    address: str
+
+    def begin(self, macs: list[str]) -> None:
+        """Ask from now on."""
+        service = str(self.metal.rack.spec.public_address)
+        script = ASKS_ALL.format(service=service, macs=" ".join(macs))
+        start = "for port in 8780 8781; do setsid sh /tmp/ask $port >/tmp/learnt-$port 2>&1 </dev/null & done"
+        self.metal.ssh(self.address, f"cat >/tmp/ask <<'ASK'\n{script}\nASK\nrm -f /tmp/enough\n{start}")
+
+    def end(self) -> dict[int, str]:
+        """Ask no more; returns what was learnt on which port."""
+        self.metal.ssh(self.address, "touch /tmp/enough; sleep 3")
+        return {port: self.metal.ssh(self.address, f"cat /tmp/learnt-{port}") for port in (8780, 8781)}
 
 
 def phases(events: list[dict[str, Any]], began: datetime, ended: float) -> str:

@@ -5,18 +5,24 @@ The machines are emulated (libvirt behind sushy-tools' Redfish, an empty disk ea
 neutron, glance, the machine service with its database in MariaDB, the ramdisk.
 """
 
+import base64
 import contextlib
 import re
 import time
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 import websocket
 
-from .metal import Metal, phases, wait_for
+from arbaro.cluster.rack import IMAGE
+
+from .metal import Metal, Stranger, phases, wait_for
 from .troubles import TROUBLES, break_it, spoil_image
 
+#: The step in which a machine is on, and its ramdisk has not spoken yet.
+BOOTING = "hear-first-word"
 SCRIPT = '#!/bin/sh\necho "SCRIPT SAYS {word} from $(hostname)"\n'
 
 
@@ -97,6 +103,77 @@ def test_switched_and_rebooted_by_nova(metal: Metal) -> None:
     metal.do("server", "start", "testpm")
     metal.booted_anew(address, last)
     metal.built("testpm", 30)
+
+
+@pytest.fixture(scope="module")
+def guest(metal: Metal) -> Iterator[Stranger]:
+    """A virtual server of another project."""
+    metal.do("project", "create", "--or-show", "strangers")
+    metal.do("role", "add", "--project", "strangers", "--user", "admin", "member")
+    user = "--os-project-name=strangers"
+    group = metal.openstack(user, "security", "group", "create", "open")["id"]
+    metal.do(user, "security", "group", "rule", "create", "--ingress", "--protocol", "tcp", "--dst-port", "22", group)
+    base = ["--image", "tiny", "--flavor", "tiny", "--network", "provider", "--security-group", group]
+    metal.openstack(user, "server", "create", *base, "--key-name", "arbaro", "stranger")
+    server = metal.built("stranger")
+    stranger = Stranger(metal, metal.address("stranger"))
+    wait_for("SSH to the stranger", lambda: "up" in metal.ssh(stranger.address, "echo up", code=None), 120)
+    yield stranger
+    metal.do("server", "delete", "--wait", server["id"])
+
+
+@pytest.fixture
+def on_machine(metal: Metal) -> Stranger:
+    """A server on a physical machine, on the network that the ramdisks have too."""
+    return Stranger(metal, metal.address("testpm"))
+
+
+@pytest.mark.parametrize(
+    ("who", "method"), [("guest", "virtual-media"), ("guest", "network"), ("on_machine", "virtual-media")]
+)
+def test_stranger_who_asks_all_the_time_learns_nothing(
+    metal: Metal, request: pytest.FixtureRequest, who: str, method: str
+) -> None:
+    """While a machine is deployed for another project, by its MAC, on both ports, whatever it boots from.
+
+    A server on a machine is not asked about network boot: there a MAC is all that a machine is known by (decision 14).
+    """
+    stranger: Stranger = request.getfixturevalue(who)
+    machines = metal.rack.machines()
+    free = next(one for one in machines.values() if one["state"] == "available")
+    path = f"/v1/machines/{free['id']}"
+    secret = base64.b64encode(b"#!/bin/sh\necho hunter2\n").decode()
+    body = {
+        "image": {"id": metal.openstack("image", "show", IMAGE)["id"]},
+        "config_drive": {"files": {"openstack/latest/user_data": secret}},
+    }
+    macs = [interface["mac"] for one in machines.values() for interface in one["interfaces"]]
+    metal.change(free["id"], boot={"method": method, "firmware": "bios"})
+    stranger.begin(macs)
+    try:
+        metal.ask("POST", f"{path}/reserve", {"project_id": metal.openstack("project", "show", "admin")["id"]})
+        metal.ask("POST", f"{path}/deploy", body)
+        if method == "network":
+            wait_for("its start", lambda: (metal.machine(free["name"])["task"] or {}).get("step") == BOOTING, 120)
+            time.sleep(15)
+            # It was there to be learnt: the rack's own host, in agent_networks, gets it, and only the first time.
+            url = f"http://{metal.rack.spec.public_address}:8781/v1/agent/boot.ipxe?mac={free['interfaces'][0]['mac']}"
+            ask = f"python3 -c 'import urllib.request as r; print(r.urlopen(\"{url}\").read())'"
+            assert "arbaro.token=" in metal.on("rack", ask)
+            assert "arbaro.token=" not in metal.on("rack", ask)
+        else:
+            wait_for("the deployment", lambda: metal.machine(free["name"])["state"] == "active" or None, 300)
+        learnt = stranger.end()
+    finally:
+        # First: the wipe starts it once more.
+        metal.change(free["id"], boot={"method": "virtual-media", "firmware": "bios"})
+        metal.ask("POST", f"{path}/release", {})
+    for port, heard in learnt.items():
+        assert f"asked all of {port}" in heard
+        for word in ("token=", "hunter2", "initrd", "arbaro_machines{", free["id"], "sha256", "verb="):
+            assert word not in heard, f"{port}: {heard[:2000]}"
+    assert "404" in learnt[8780], "it was reached, and had nothing of the kind"
+    wait_for("the machine", lambda: metal.machine(free["name"])["state"] == "available" or None, 300)
 
 
 def test_deleted_servers_machine_is_wiped_and_given_to_another_project(metal: Metal, tmp_path: Path) -> None:

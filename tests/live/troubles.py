@@ -55,7 +55,7 @@ TROUBLES = (
         name="media-refused",
         expects="does not take the CD",
         breaks="nft add table ip trouble; nft add chain ip trouble out '{ type filter hook output priority 0; }'; "
-        "nft add rule ip trouble out tcp dport 8780 reject with tcp reset",
+        "nft add rule ip trouble out tcp dport 8781 reject with tcp reset",
         mends="nft delete table ip trouble",
         seconds=60,
     ),

@@ -11,13 +11,13 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from arbaro_machines.api.app import create_app
+from arbaro_machines.api.app import create_agent_app, create_app
 from arbaro_machines.api.context import Service
 from arbaro_machines.caller import Caller
 from arbaro_machines.database.store import Store, migrate
 from arbaro_machines.errors import Refusal
 from arbaro_machines.sealing import Seal, new_key
-from arbaro_machines.settings import Settings, Times
+from arbaro_machines.settings import Images, Settings, Times
 from fastapi.testclient import TestClient
 
 PEOPLE = {
@@ -47,6 +47,9 @@ def make_settings(directory: Path, **more: Any) -> Settings:
         "key_file": key,
         "image_cache": directory / "images",
         "ramdisk": directory / "ramdisk",
+        "project_quota": -1,
+        "agent_networks": ("10.0.7.0/24",),
+        "images": Images(reserve_gib=0.1),
         "times": Times(poll=0.1, lease=2),
     }
     return Settings(**(defaults | more))
@@ -90,6 +93,11 @@ class Person:
 
 def client_of(service: Service) -> TestClient:
     return TestClient(create_app(service))
+
+
+def agent_client_of(service: Service, address: str) -> TestClient:
+    """Somebody at this address who speaks to the ramdisks' port."""
+    return TestClient(create_agent_app(service), client=(address, 40000))
 
 
 def enrolment(name: str, **more: Any) -> dict[str, Any]:

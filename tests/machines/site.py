@@ -19,6 +19,7 @@ from arbaro_machines.database.store import Store, migrate
 from arbaro_machines.sealing import new_key
 from sqlalchemy import update
 
+from .cloud import Cloud
 from .parts import Person, enrolment
 from .standin import AUTH, Hardware
 
@@ -32,6 +33,7 @@ TIMES = {
     "soft_off": 2,
     "lease": 2,
     "poll": 0.2,
+    "bmc_pause": 1,
     "write": 30,
     "wipe": 30,
 }
@@ -60,10 +62,12 @@ class Site:
         self.directory = directory
         self.hardware = Hardware()
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
-        self._bmc_port, self._api_port = free_port(), free_port()
+        self.cloud = Cloud()
+        self._bmc_port, self._api_port, self._agent_port = free_port(), free_port(), free_port()
         self.bmc = self.hardware.bmc = f"http://127.0.0.1:{self._bmc_port}"
         self.api = f"http://127.0.0.1:{self._api_port}"
-        self.hardware.api = self.api
+        self.agent = f"http://127.0.0.1:{self._agent_port}"
+        self.hardware.api, self.hardware.agent = self.api, self.agent
         self._times = TIMES | times
         self.database = f"sqlite:///{directory}/machines.sqlite"
         self._write_files(machines)
@@ -81,9 +85,18 @@ class Site:
             database = "{self.database}"
             key_file = "{self.directory}/key"
             port = {self._api_port}
-            public_url = "{self.api}"
+            project_quota = -1
+            agent_port = {self._agent_port}
+            agent_url = "{self.agent}"
+            agent_networks = ["127.0.0.1"]
             ramdisk = "{self.directory}/ramdisk"
             image_cache = "{self.directory}/images"
+            [images]
+            reserve_gib = 0.1
+            [keystone]
+            auth_url = "{self.cloud.url}/v3"
+            password_file = "{self.directory}/key"
+            region_name = "here"
             [times]
             {times}
         """)
@@ -124,9 +137,9 @@ class Site:
             self._processes[name] = subprocess.Popen(command, cwd=ROOT, env=env, stdout=log, stderr=log)
             log.close()
         if "api" in names:
-            wait_for("the API", lambda: _answers(f"{self.api}/healthz"))
+            wait_for("the API", lambda: _answers(f"{self.api}/healthz"), 300)
         if "emulator" in names:
-            wait_for("the emulator", lambda: _answers(f"{self.bmc}/redfish/v1/"))
+            wait_for("the emulator", lambda: _answers(f"{self.bmc}/redfish/v1/"), 300)
 
     def kill(self, *names: str) -> None:
         """kill -9."""
@@ -138,6 +151,7 @@ class Site:
     def stop(self) -> None:
         self.kill(*list(self._processes))
         self.hardware.stop()
+        self.cloud.stop()
 
     def enrol(self, number: int, **more: Any) -> str:
         """Enrol the emulated machine of this number; returns its name."""
@@ -151,7 +165,7 @@ class Site:
         self.operator.call("POST", "/v1/machines", body | more, status=201)
         return f"m{number}"
 
-    def stocked(self, number: int, seconds: float = 40) -> str:
+    def stocked(self, number: int, seconds: float = 120) -> str:
         """Enrol the machine and bring it into the stock the whole way."""
         name = self.enrol(number)
         self.operator.call("POST", f"/v1/machines/{name}/inspect", status=202)
@@ -172,7 +186,10 @@ class Site:
     def show(self, name: str) -> dict[str, Any]:
         return self.operator.call("GET", f"/v1/machines/{name}", status=200)
 
-    def wait(self, name: str, *states: str, seconds: float = 40) -> dict[str, Any]:
+    def stock(self) -> list[dict[str, Any]]:
+        return self.operator.call("GET", "/v1/stock?by=resource_class", status=200)["stock"]
+
+    def wait(self, name: str, *states: str, seconds: float = 120) -> dict[str, Any]:
         """Wait until the machine's task is done and it is in one of the states."""
 
         def there() -> dict[str, Any] | None:
@@ -183,7 +200,7 @@ class Site:
         return wait_for(f"{name} to be {states}", there, seconds, lambda: self.show(name))
 
 
-def wait_for(what: str, look: Callable[[], Any], seconds: float = 40, state: Callable[[], Any] = lambda: "") -> Any:
+def wait_for(what: str, look: Callable[[], Any], seconds: float = 120, state: Callable[[], Any] = lambda: "") -> Any:
     deadline = time.monotonic() + seconds
     while True:
         try:

@@ -23,8 +23,8 @@ AUTH = ("admin", "calvin-1")
 class Ramdisk:
     """One boot of the ramdisk."""
 
-    def __init__(self, system: dict[str, Any], bmc: str, medium: bytes) -> None:
-        self.name = system["name"]
+    def __init__(self, system: dict[str, Any], bmc: str, api: str, medium: bytes) -> None:
+        self.name, self._api = system["name"], api
         self._system = f"{bmc}/redfish/v1/Systems/{system['uuid']}"
         found = re.search(rb"arbaro\.url=(\S+) arbaro\.token=(\S+)", medium)
         assert found, f"no address and token in {medium[:100]!r}"
@@ -44,7 +44,7 @@ class Ramdisk:
 
     def step(self) -> str:
         """How far its task is, as an operator sees it."""
-        url = self.url.replace("/v1/agent", f"/v1/machines/{self.name}")
+        url = f"{self._api}/v1/machines/{self.name}"
         task = requests.get(url, headers={"X-Auth-Token": "operator"}, timeout=10).json()["task"]
         return task["step"] if task else ""
 
@@ -99,7 +99,7 @@ class Hardware:
         self.boots: dict[str, int] = {}
         #: How each booted the ramdisk last: from what, and in which mode.
         self.booted: dict[str, tuple[str, str]] = {}
-        self.api = ""
+        self.api = self.agent = ""
         self._power: dict[str, str] = {}
         self.bmc = ""
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
@@ -119,7 +119,7 @@ class Hardware:
         self.booted[name] = system["boot_device"], system.get("boot_mode", "UEFI")
         behaviour = self.behave.get(name, obey)
         if behaviour is not None:
-            ramdisk = Ramdisk(system, self.bmc, medium)
+            ramdisk = Ramdisk(system, self.bmc, self.api, medium)
             threading.Thread(target=self._boot, args=(behaviour, ramdisk), daemon=True).start()
 
     def _medium(self, system: dict[str, Any]) -> bytes | None:
@@ -130,7 +130,7 @@ class Hardware:
                 return Path(image[0]).read_bytes() if image and image[0] else None
             case "Pxe":
                 query = {"mac": system["nics"][0]["mac"].upper()}
-                script = requests.get(f"{self.api}/v1/agent/boot.ipxe", query, timeout=10).content
+                script = requests.get(f"{self.agent}/v1/agent/boot.ipxe", query, timeout=10).content
                 return script if b"kernel" in script else None
         return None
 

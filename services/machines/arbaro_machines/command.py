@@ -44,26 +44,35 @@ def _glance(settings: Settings) -> Glance | None:
 
 
 def _api(settings: Settings) -> None:
-    import uvicorn
-
-    from arbaro_machines.api.app import create_app
+    from arbaro_machines.api.app import create_agent_app, create_app
     from arbaro_machines.api.context import Service
     from arbaro_machines.api.keystone import KeystoneIdentity, open_session
+    from arbaro_machines.serve import serve
 
     if settings.keystone is None:
         sys.exit("arbaro-machines: the settings have no section [keystone]; nobody could log in.")
+    if not settings.agent_networks:
+        sys.exit(
+            "arbaro-machines: the settings have no agent_networks; no ramdisk could reach the service.\n"
+            'Name the networks of ramdisks and BMCs in machines.toml: agent_networks = ["10.0.7.0/24"]'
+        )
     identity = KeystoneIdentity(settings.keystone, open_session(settings.keystone))
     service = Service(
         settings, Store(settings.database), Seal.from_file(settings.key_file), identity, _glance(settings)
     )
-    # No access log: the ramdisks' addresses have their tokens in them.
-    uvicorn.run(create_app(service), host=settings.listen, port=settings.port, access_log=False, log_config=None)
+    serve(
+        {
+            (settings.listen, settings.port): create_app(service),
+            (settings.listen, settings.agent_port): create_agent_app(service),
+        }
+    )
 
 
 def _work(settings: Settings) -> None:
     from arbaro_machines.worker import Worker
 
-    images = ImageCache(settings.image_cache, settings.image_cache_gib, _glance(settings))
+    images = ImageCache(settings, _glance(settings))
+    images.prune()  # what an earlier worker was killed over
     worker = Worker(settings, Store(settings.database), Seal.from_file(settings.key_file), images)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: worker.stop())

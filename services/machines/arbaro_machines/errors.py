@@ -8,6 +8,7 @@ STATUS: Final = {
     "bad-request": 422,
     "no-token": 401,
     "forbidden": 403,
+    "over-quota": 403,
     "not-found": 404,
     "illegal-move": 409,
     "in-maintenance": 409,

@@ -9,15 +9,17 @@ NEXT_STEPS: Final = {
     "bmc-credentials": "openstack machine set --bmc-password-file FILE MACHINE; then repeat the verb.",
     "bmc-refused": "Look at the BMC's own log and firmware version; then repeat the verb.",
     "power-refused": "Switch the machine by its BMC or button by hand; look at its power supplies.",
-    "media-refused": "See that the BMC reaches the service's public_url and has a virtual drive (and its licence).",
+    "media-refused": "See that the BMC reaches agent_url, is in agent_networks, and has a virtual drive (its licence).",
     "boot-ignored": "Look at the console during a start: boot order, boot mode (bios, uefi), network it boots from.",
-    "callback-missing": "Look at the console: the ramdisk started and can no longer reach the service's public_url.",
+    "callback-missing": "Look at the console: the ramdisk started and can no longer reach the service's agent_url.",
     "power-lost": "Look at the power supplies, and in the BMC's log who switched it off; then repeat the verb.",
     "no-disk": "Look whether the disks are seated and the controller shows them; the ramdisk saw none.",
     "disk-too-small": "Deploy a smaller image, or take a model with a larger disk.",
     "image-unreachable": "See that the image's address answers from the service's host; then deploy again.",
+    "image-refused": "Upload the image to glance, or see section [images] of machines.toml: which servers are asked.",
+    "no-room": "Make room on the service's host where its images are (image_cache); then deploy again.",
     "checksum-wrong": "These are not the bytes that the checksum is of: upload it again, or correct the checksum.",
-    "image-unusable": "Give an image that is raw, qcow2 without backing file, or raw.zst.",
+    "image-unusable": "Give a whole disk with a partition table: raw, qcow2 without backing file, or raw.zst.",
     "config-drive-failed": "Look at the console for what the ramdisk says; the image needs a GPT.",
     "wipe-failed": "Replace the disk that the cause names, then: openstack machine provide MACHINE",
     "step-overdue": "Look at the console for what the machine is doing; then repeat the verb.",
@@ -40,4 +42,12 @@ class Fault(Exception):
 
 
 class BmcTrouble(Fault):
-    """The BMC did not do as asked, which may be different a moment later: worth trying for a while."""
+    """The BMC did not do as asked, which may be different a moment later: worth trying for a while.
+
+    `silent`: it did not answer, or said that it cannot now. That is no refusal, and worth trying for as long as it
+    takes where nobody waits for it.
+    """
+
+    def __init__(self, code: str, cause: str, *, silent: bool = False) -> None:
+        super().__init__(code, cause)
+        self.silent = silent

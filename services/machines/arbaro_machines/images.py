@@ -5,25 +5,31 @@ Ramdisks get all images in this one form, so they need to understand one form on
 """
 
 import contextlib
+import errno
 import fcntl
 import hashlib
 import json
 import os
+import shutil
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import requests
-
 from arbaro_machines import convert
+from arbaro_machines.download import Guard, download
 from arbaro_machines.faults import Fault
 from arbaro_machines.glance import Glance
+from arbaro_machines.limits import Limits
+from arbaro_machines.settings import Settings
+from arbaro_machines.sources import Sources, Unwelcome
 
-CHUNK = 2**20
 #: An image used so lately may be on its way to a machine right now.
 IN_USE_SECONDS = 3600
+#: Part of each entry's name: another one, when `convert` makes something else of the same image.
+FORM = "1"
+GIB = 2**30
 
 
 @dataclass(frozen=True)
@@ -37,76 +43,123 @@ class CachedImage:
 
 
 class ImageCache:
-    """The directory with the images."""
+    """The directory with the images: NAME.zst and its card NAME.json; .NAME.new is one that is being made."""
 
-    def __init__(self, directory: Path, gib: int, glance: Glance | None) -> None:
-        self._directory = directory
-        self._bytes = gib * 2**30
+    def __init__(self, settings: Settings, glance: Glance | None, sources: Guard | None = None) -> None:
+        self._directory = settings.image_cache
+        self._bytes = settings.image_cache_gib * GIB
+        self._settings = settings.images
+        self._sources = sources or Sources(settings.images)
         self._glance = glance
 
-    def fetch(self, image: Mapping[str, Any]) -> CachedImage:
-        """Have the image here. Two workers that want the same one fetch it once."""
+    def fetch(self, image: Mapping[str, Any], seconds: float) -> CachedImage:
+        """Have the image here within so many seconds. Two workers that want the same one fetch it once."""
         self._directory.mkdir(parents=True, exist_ok=True)
-        name = image["checksum"].replace(":", "-")
-        with self._only_one(name):
+        limits = self._limits(seconds)
+        name = name_of(image)
+        with self._only_one(name, limits):
             card = self._directory / f"{name}.json"
-            if not card.exists():
-                self._make(image, name)
+            if not (card.exists() and card.with_suffix(".zst").exists()):
+                self.prune()
+                self._make(image, name, limits)
             os.utime(card)
             return CachedImage(**json.loads(card.read_text()))
 
+    def _limits(self, seconds: float) -> Limits:
+        sizes = (self._settings.reserve_gib, self._settings.max_gib, self._settings.max_virtual_gib)
+        reserve, largest, virtual = (int(gib * GIB) for gib in sizes)
+        return Limits(self._directory, reserve, largest, virtual, time.monotonic() + seconds)
+
     @contextlib.contextmanager
-    def _only_one(self, name: str) -> Iterator[None]:
+    def _only_one(self, name: str, limits: Limits | None = None) -> Iterator[bool]:
+        """Hold the entry's lock; says whether it was had. Without limits, it is not waited for."""
         with (self._directory / f".{name}.lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)  # the kernel lets go when we are killed
-            yield
+            # The kernel lets go when we are killed.
+            while not (had := _lock(lock.fileno())) and limits is not None:
+                limits.check()
+                time.sleep(0.2)
+            yield had
 
-    def _make(self, image: Mapping[str, Any], name: str) -> None:
-        source, finished = self._directory / f".{name}.source", self._directory / f"{name}.zst"
+    def _make(self, image: Mapping[str, Any], name: str, limits: Limits) -> None:
+        scratch = self._directory / f".{name}.new"
+        shutil.rmtree(scratch, ignore_errors=True)
+        scratch.mkdir()
         try:
-            self._download(image, source)
-            raw_bytes = convert.to_zst(source, image["format"], finished)
+            self._download(image, scratch / "source", limits)
+            raw_bytes = convert.to_zst(scratch / "source", image["format"], scratch / "zst", limits)
+            made = scratch / "zst"
+            cached = CachedImage(f"{name}.zst", _sha256(made), made.stat().st_size, raw_bytes)
+            (scratch / "card").write_text(json.dumps(asdict(cached)))
+            made.rename(self._directory / cached.file)
+            # The card comes last and at once: without it the image does not count.
+            (scratch / "card").rename(self._directory / f"{name}.json")
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            raise Fault("no-room", f"{self._directory}: {error.strerror}") from error
         finally:
-            source.unlink(missing_ok=True)
-        cached = CachedImage(finished.name, _sha256(finished), finished.stat().st_size, raw_bytes)
-        # The card comes last and at once: without it the image does not count.
-        card = self._directory / f".{name}.card"
-        card.write_text(json.dumps(asdict(cached)))
-        card.rename(self._directory / f"{name}.json")
-        self._prune()
+            shutil.rmtree(scratch, ignore_errors=True)
 
-    def _download(self, image: Mapping[str, Any], target: Path) -> None:
-        url, headers = self._where(image)
+    def _download(self, image: Mapping[str, Any], target: Path, limits: Limits) -> None:
         algorithm, _, wanted = image["checksum"].partition(":")
         digest = hashlib.new(algorithm)
         try:
-            with requests.get(url, headers=headers, stream=True, timeout=(10, 60)) as answer, target.open("wb") as out:
-                answer.raise_for_status()
-                for piece in answer.iter_content(CHUNK):
-                    digest.update(piece)
-                    out.write(piece)
-        except requests.RequestException as error:
-            raise Fault("image-unreachable", f"The image cannot be fetched: {error}") from error
+            if "url" in image:
+                download(image["url"], {}, self._sources, limits, target, digest)
+            elif self._glance is None:
+                raise Fault("image-unreachable", "This worker knows no glance.")
+            else:
+                download(self._glance.url(image["id"]), self._glance.headers(), self._glance, limits, target, digest)
+        except Unwelcome as refusal:
+            raise Fault("image-refused", str(refusal)) from refusal
         if digest.hexdigest() != wanted:
             raise Fault("checksum-wrong", f"The image has {algorithm} {digest.hexdigest()}, wanted is {wanted}.")
 
-    def _where(self, image: Mapping[str, Any]) -> tuple[str, dict[str, str]]:
-        if "url" in image:
-            return image["url"], {}
-        if self._glance is None:
-            raise Fault("image-unreachable", "This worker knows no glance.")
-        return self._glance.url(image["id"]), self._glance.headers()
-
-    def _prune(self) -> None:
-        cards = sorted(self._directory.glob("*.json"), key=lambda card: card.stat().st_mtime)
-        sizes = {card: card.with_suffix(".zst").stat().st_size for card in cards}
-        over = sum(sizes.values()) - self._bytes
-        for card, size in sizes.items():
-            if over <= 0 or time.time() - card.stat().st_mtime < IN_USE_SECONDS:
+    def prune(self) -> None:
+        """Remove what killed workers left half made, and the entries used longest ago that there is no room for."""
+        self._directory.mkdir(parents=True, exist_ok=True)
+        for scratch in self._directory.glob(".*.new"):
+            with self._only_one(scratch.name[1 : -len(".new")]) as had:
+                if had:
+                    shutil.rmtree(scratch, ignore_errors=True)
+        entries = sorted(_entries(self._directory), key=lambda entry: entry[1])
+        free = shutil.disk_usage(self._directory).free
+        over = max(sum(size for *_, size in entries) - self._bytes, int(self._settings.reserve_gib * GIB) - free)
+        for card, _, size in entries:
+            if over <= 0:
                 return
-            card.unlink()
-            card.with_suffix(".zst").unlink()
-            over -= size
+            with self._only_one(card.stem) as had:
+                if had and _is_unused(card):
+                    card.unlink(missing_ok=True)
+                    card.with_suffix(".zst").unlink(missing_ok=True)
+                    over -= size
+
+
+def name_of(image: Mapping[str, Any]) -> str:
+    """Name the entry by all that makes it: the bytes, what they are taken for, and what is made of them."""
+    return f"{image['checksum'].replace(':', '-')}.{image['format'].replace('.', '-')}.{FORM}"
+
+
+def _entries(directory: Path) -> Iterator[tuple[Path, float, int]]:
+    """Yield each card, when it was used last, and how large its image is. Others may remove some at the same time."""
+    for card in directory.glob("*.json"):
+        with contextlib.suppress(FileNotFoundError):
+            yield card, card.stat().st_mtime, card.with_suffix(".zst").stat().st_size
+
+
+def _is_unused(card: Path) -> bool:
+    try:
+        return time.time() - card.stat().st_mtime >= IN_USE_SECONDS
+    except FileNotFoundError:
+        return False
+
+
+def _lock(file: int) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _sha256(path: Path) -> str:

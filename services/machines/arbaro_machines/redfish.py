@@ -42,7 +42,10 @@ def _told_as_faults(address: str) -> Iterator[None]:
     except problems.AccessError as error:
         raise Fault("bmc-credentials", f"{address} refuses these credentials: HTTP {error.status_code}") from error
     except problems.ConnectionError as error:
-        raise BmcTrouble("bmc-unreachable", f"{address} does not answer: {error}") from error
+        raise BmcTrouble("bmc-unreachable", f"{address} does not answer: {error}", silent=True) from error
+    except problems.ServerSideError as error:
+        # 500 to 599: what is wrong is on the BMC's side, often only that it is busy or restarts.
+        raise BmcTrouble("bmc-refused", f"{address}: {error}", silent=True) from error
     except problems.SushyError as error:
         raise BmcTrouble("bmc-refused", f"{address}: {error}") from error
 

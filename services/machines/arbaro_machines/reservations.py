@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Giving machines out: some of a kind, all or none, spread over failure domains, and no machine twice."""
 
-import hashlib
 import random
 import uuid
 from collections import Counter
@@ -12,10 +11,11 @@ from typing import Any
 from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
-from arbaro_machines import moves, states
+from arbaro_machines import moves, quotas, states
 from arbaro_machines.caller import Caller
-from arbaro_machines.database.models import SPREAD_LOCKS, Machine, Reservation, SpreadLock
+from arbaro_machines.database.models import Machine, Reservation
 from arbaro_machines.errors import Refusal
+from arbaro_machines.locks import lock
 
 #: How often to look for others where somebody was quicker, and how many more than wanted to look at.
 ROUNDS, SPARE = 5, 3
@@ -42,15 +42,18 @@ class Wish:
     reservation_id: str | None = None
 
 
-def reserve(session: Session, wish: Wish, caller: Caller) -> tuple[str, Sequence[Machine]]:
-    """Reserve what is wished. The same reservation_id again gives the same machines."""
+def reserve(session: Session, wish: Wish, caller: Caller, quota: int) -> tuple[str, Sequence[Machine]]:
+    """Reserve what is wished; the same reservation_id again gives the same machines. `quota` is the default one."""
     reservation_id = wish.reservation_id or str(uuid.uuid4())
     if session.get(Reservation, reservation_id):
         return reservation_id, _earlier(session, wish, reservation_id)
     session.add(Reservation(id=reservation_id))
     session.flush()  # who sends the same at once fails here, and finds ours when it tries again
-    if wish.spread and wish.group:
-        _lock_group(session, wish.project_id, wish.group)
+    # What the project holds, and where a group's machines stand, is counted and then added to: two who did so at once
+    # would both take the last one, or the same rack.
+    group = [f"{wish.project_id}/{wish.group}"] if wish.spread and wish.group else []
+    lock(session, f"project {wish.project_id}", *group)
+    quotas.check(session, wish.project_id, quota, wish.count)
     found: list[Machine] = []
     for _ in range(ROUNDS):
         places = _places(session, wish, found)
@@ -62,13 +65,6 @@ def reserve(session: Session, wish: Wish, caller: Caller) -> tuple[str, Sequence
     if len(found) < wish.count:
         raise _too_few(session, wish, len(found))
     return reservation_id, found
-
-
-def _lock_group(session: Session, project_id: str, group: str) -> None:
-    # Where a group's machines stand is counted and then added to: two who did so at once would both take the same rack.
-    digest = hashlib.sha256(f"{project_id}/{group}".encode()).digest()
-    row = select(SpreadLock.id).where(SpreadLock.id == digest[0] % SPREAD_LOCKS)
-    session.execute(row.with_for_update()).one()
 
 
 def _places(session: Session, wish: Wish, found: list[Machine]) -> Mapping[Place | None, int]:
@@ -113,8 +109,11 @@ def _earlier(session: Session, wish: Wish, reservation_id: str) -> Sequence[Mach
 
 
 def _free(wish: Wish) -> list[ColumnElement[bool]]:
+    return [Machine.state == states.AVAILABLE, *_matching(wish)]
+
+
+def _matching(wish: Wish) -> list[ColumnElement[bool]]:
     where = [
-        Machine.state == states.AVAILABLE,
         Machine.resource_class == wish.resource_class,
         Machine.maintenance.is_(False),
     ]
@@ -205,8 +204,12 @@ def _too_few(session: Session, wish: Wish, found: int) -> Refusal:
             f"{wish.spread} of their own.",
             "Ask for fewer, or for spread_policy best-effort.",
         )
+    being_wiped = select(func.count()).select_from(Machine).where(*_matching(wish), Machine.state == states.CLEANING)
+    soon = session.scalar(being_wiped) or 0
     return Refusal(
         "not-enough",
         f"{free} {wish.resource_class} are free of those that match, {wish.count} are wanted.",
-        "Look at the stock: openstack machine stock list",
+        f"{soon} more are being wiped and then free: try again in some minutes."
+        if soon
+        else "Look at the stock: openstack machine stock list",
     )

@@ -11,7 +11,7 @@ import requests
 from sqlalchemy import select
 from sqlalchemy.exc import InterfaceError, OperationalError
 
-from arbaro_machines import events, tasks
+from arbaro_machines import events, silence, tasks
 from arbaro_machines.connections import Connections
 from arbaro_machines.database.models import Machine, Task, moment, now
 from arbaro_machines.database.store import Store
@@ -25,6 +25,8 @@ from arbaro_machines.steps.work import Step, Work
 
 log = logging.getLogger(__name__)
 
+#: What a step notes for itself only.
+PASSING_NOTES = frozenset({"asked", "doubt", "seen_off", silence.NOTE})
 #: How long until a BMC that is in trouble is asked again.
 TROUBLE_SECONDS = 5.0
 #: The database is gone or starts anew: nothing is wrong with any task, and what is in hand can be taken up later.
@@ -136,7 +138,7 @@ class Worker:
     def _begin(self, task: Task, step: Step) -> None:
         limit = step.limit(self._settings.times)
         deadline = moment(now() + datetime.timedelta(seconds=limit))
-        fresh = {name: value for name, value in task.notes.items() if name not in ("asked", "doubt", "seen_off")}
+        fresh = {name: value for name, value in task.notes.items() if name not in PASSING_NOTES}
         values = {
             "step": step.name,
             "step_since": now(),
@@ -153,19 +155,20 @@ class Worker:
 
     def _run_step(self, task: Task, machine: Machine, step: Step, steps: tuple[Step, ...]) -> bool:
         """Run the step once; says whether there is more to do at once."""
+        silence.leave_out(task)
         work = self._work(task, machine)
         try:
             wait = step.run(work)
             if wait is not None and work.elapsed > step.limit(self._settings.times):
                 raise Fault(step.overdue, f"{step.name} took longer than {step.limit(self._settings.times):.0f} s.")
         except BmcTrouble as trouble:
-            self._have_patience(task, trouble)
+            self._have_patience(task, machine, trouble)
             return False
         except Fault as fault:
             self._end(task, fault, {})
             return False
         if wait is not None:
-            self._let_go(task, wait)
+            self._let_go(task, wait, **silence.over(task))
             return False
         following = steps[steps.index(step) + 1 :]
         if following:
@@ -181,13 +184,19 @@ class Worker:
         bmc = self._connections.to(machine)
         return Work(task, machine, bmc, self._settings, self._images, desk, self._seal.token(task.id))
 
-    def _have_patience(self, task: Task, trouble: BmcTrouble) -> None:
+    def _have_patience(self, task: Task, machine: Machine, trouble: BmcTrouble) -> None:
         self._connections.drop(task.machine_id)
-        since = task.trouble_since or now()
-        if (now() - since).total_seconds() > self._settings.times.bmc_patience:
-            self._end(task, trouble, {})
+        times, since = self._settings.times, task.trouble_since or now()
+        pause = min(TROUBLE_SECONDS, times.poll * 2)
+        if (now() - since).total_seconds() <= times.bmc_patience:
+            self._let_go(task, pause, **silence.begun(task, trouble, since))
+        elif silence.is_waited_out(task, machine, trouble):
+            pause = silence.next_pause(task, pause, times.bmc_pause)
+            if not silence.is_known(task):
+                self._tell(task, f"{task.verb}: waits until the BMC answers: {trouble.cause}")
+            self._let_go(task, pause, **silence.begun(task, trouble, since, pause))
         else:
-            self._let_go(task, min(TROUBLE_SECONDS, self._settings.times.poll * 2), trouble_since=since)
+            self._end(task, trouble, {})
 
     def _let_go(self, task: Task, wait: float, **values: Any) -> None:
         values.setdefault("trouble_since", None)
@@ -197,6 +206,13 @@ class Worker:
             # here on waits for us, and sets it anew.
             heard = session.scalar(select(Task.word).where(Task.id == task.id).with_for_update())
             tasks.let_go(session, task, self._name, 0 if heard != task.word else wait, **values)
+
+        self._store.write(do)
+
+    def _tell(self, task: Task, text: str) -> None:
+        def do(session: Any) -> None:
+            machine = session.get(Machine, task.machine_id)
+            events.record(session, machine, "step", text, request_id=task.request_id)
 
         self._store.write(do)
 
@@ -227,6 +243,6 @@ class _Desk:
     def api_answers(self) -> bool:
         """Ask the API where ramdisks ask it."""
         try:
-            return requests.get(f"{self._settings.public_url}/healthz", timeout=5).ok
+            return requests.get(f"{self._settings.agent_url}/healthz", timeout=5).ok
         except requests.RequestException:
             return False

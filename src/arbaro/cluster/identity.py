@@ -22,7 +22,7 @@ SERVICE_USERS = ("glance", "placement", "nova", "neutron", "machines")
 RABBITMQ_USERS = ("nova", "neutron")
 #: What is written into hosts as secrets are, although it is none: where things are in this very cloud.
 ADDRESSES = frozenset({"public_address", "guest_pool", "guest_router"})
-RACK_ADDRESSES = frozenset({"rack_network", "rack_gateway", "rack_ramdisks", "rack_machines"})
+RACK_ADDRESSES = frozenset({"rack_address", "rack_network", "rack_gateway", "rack_ramdisks", "rack_machines"})
 #: A compute gets what it needs to speak to the controller, and nothing that opens a database; a switch gets no secret.
 NEEDS = {
     COMPUTE: ADDRESSES

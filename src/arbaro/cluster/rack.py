@@ -16,6 +16,8 @@ from arbaro.errors import ArbaroError
 from arbaro.steps import Note
 
 PORT = 8780
+#: Seconds. The service itself would wait for a silent BMC without end.
+BMC_PATIENCE = 300
 NETWORK = "pm"
 FLAVOR = "pm.small"
 IMAGE = "tiny-disk"
@@ -125,10 +127,17 @@ class Rack:
                 )
 
     def _when_idle(self, found: dict[str, Any], note: Note) -> dict[str, Any]:
-        """Wait until nothing works on the machine. The service ends each of its steps within its own time."""
-        path = f"/v1/machines/{found['id']}"
-        while (found := self.ask("GET", path))["task"]:
-            note(f"{found['name']}: {found['task']['step'] or found['state']}")
+        """Wait until nothing works on the machine. The service ends each step in time, but waits for a silent BMC."""
+        path, silence_ends = f"/v1/machines/{found['id']}", 0.0
+        while task := (found := self.ask("GET", path))["task"]:
+            note(f"{found['name']}: {task['step'] or found['state']}")
+            if waits_for := task["waits_for"]:
+                silence_ends = silence_ends or time.monotonic() + BMC_PATIENCE
+                if time.monotonic() > silence_ends:
+                    hint = f"arbaro logs {self.spec.name} rack rack-bmc"
+                    raise ArbaroError(f"{found['name']} waits for its BMC: {waits_for['cause']}", hint=hint)
+            else:
+                silence_ends = 0.0
             time.sleep(1)
         return found
 

@@ -98,6 +98,7 @@ class CloudSpec:
             "public_address": str(self.public_address),
             "guest_pool": str(self.provider),
             "guest_router": str(self.guest_router),
+            "rack_address": str(self.rack.address),
             "rack_network": str(self.rack_network),
             "rack_gateway": f"{self.rack_network[1]}/{self.rack_network.prefixlen}",
             "rack_ramdisks": f"{self.rack_network[2]},{self.rack_network[15]}",

@@ -7,6 +7,7 @@ Real firmware (OVMF, SeaBIOS) in emulated machines is tried in tests/machines/li
 from typing import Any
 
 import pytest
+import requests
 from arbaro_machines.faults import BmcTrouble
 from arbaro_machines.redfish import Bmc
 
@@ -57,14 +58,14 @@ def test_script_is_for_a_machine_whose_task_waits_for_it_and_then_silence_is_a_f
     site.alice.call("POST", f"/v1/machines/{name}/deploy", {"image": image}, status=202)
     script = wait_for("its script", lambda: _script(site, number))
     files = [line.split()[1] for line in script.splitlines() if line.startswith("kernel")]
-    assert files == [f"{site.api}/v1/agent/files/vmlinuz"]
+    assert files == [f"{site.agent}/v1/agent/files/vmlinuz"]
     assert "exit" in _ask(site, 0xFF), "another machine's"
     assert site.wait(name, "deploy-failed")["fault"]["code"] == "callback-missing"
     assert "exit" in _ask(site, number), "its task has ended"
 
 
 def _ask(site: Site, number: int) -> str:
-    return site.operator.call("GET", f"/v1/agent/boot.ipxe?mac=52:54:00:00:00:{number:02x}").text
+    return requests.get(f"{site.agent}/v1/agent/boot.ipxe?mac=52:54:00:00:00:{number:02x}", timeout=30).text
 
 
 def _script(site: Site, number: int) -> str | None:

@@ -91,7 +91,7 @@ def test_one_machine_by_hand(site: Site, openstack, image, tmp_path: Path, numbe
     openstack("reserve", "CUSTOM_PM_HAND", token="alice", as_json=True)
     (tmp_path / "script").write_text("#!/bin/sh\necho from-the-cli\n")
     (tmp_path / "key.pub").write_text("ssh-ed25519 AAAA alice\n")
-    what = ["--image", image["url"], "--image-format", "raw", "--checksum", image["checksum"]]
+    what = ["--image", image["id"]]
     what += ["--user-data", str(tmp_path / "script"), "--public-key", str(tmp_path / "key.pub"), "--hostname", "web1"]
     deployed = openstack("deploy", name, *what, "--wait", token="alice", as_json=True)
     assert (deployed["state"], deployed["power"]) == ("active", "on")

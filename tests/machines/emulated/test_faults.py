@@ -6,10 +6,13 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from arbaro_machines.database.models import Machine
 from arbaro_machines.faults import NEXT_STEPS
+from sqlalchemy import update
 
 from ..site import TIMES, Site, free_port, wait_for
 from ..standin import Ramdisk, obey
+from .conftest import CONTENT
 
 pytestmark = pytest.mark.emulator
 
@@ -68,21 +71,20 @@ def deploy(site: Site, name: str, image: dict[str, Any], within: float) -> dict[
 def test_what_the_machine_does(site: Site, number: int, image, behaviour, code: str, within: float) -> None:
     name = site.held(number)
     site.hardware.behave[name] = behaviour
-    fault = deploy(site, name, image, within + 20)  # 20 s for all the steps before, on a busy machine
+    fault = deploy(site, name, image, within + 60)  # a minute for all the steps before, on a busy machine
     assert fault["code"] == code
 
 
-def test_image_with_another_checksum_is_never_written(site: Site, number: int, image) -> None:
+def test_image_with_another_checksum_is_never_written(site: Site, number: int) -> None:
     name = site.held(number)
-    fault = deploy(site, name, image | {"checksum": "sha256:" + "0" * 64}, 20)
+    fault = deploy(site, name, site.cloud.add(CONTENT, os_hash_value="0" * 128), 60)
     assert (fault["code"], fault["step"]) == ("checksum-wrong", "fetch-image")
     assert name not in site.hardware.disks
 
 
-def test_image_that_is_not_there(site: Site, number: int, image) -> None:
+def test_image_that_is_not_there(site: Site, number: int) -> None:
     name = site.held(number)
-    wrong = image | {"url": image["url"] + "-gone", "checksum": "sha256:" + "1" * 64}
-    assert deploy(site, name, wrong, 20)["code"] == "image-unreachable"
+    assert deploy(site, name, site.cloud.add(None), 60)["code"] == "image-unreachable"
 
 
 def test_image_larger_than_the_disk(site: Site, number: int, image) -> None:
@@ -91,20 +93,20 @@ def test_image_larger_than_the_disk(site: Site, number: int, image) -> None:
     site.operator.call(
         "PATCH", f"/v1/machines/{name}", {"properties": {"disk_gb": 0}}, If_Match=f'"{machine["revision"]}"'
     )
-    assert deploy(site, name, image, 20)["code"] == "disk-too-small"
+    assert deploy(site, name, image, 60)["code"] == "disk-too-small"
 
 
 def test_bmc_gone(site: Site, number: int) -> None:
     name = site.enrol(number, bmc={"address": f"http://127.0.0.1:{free_port()}"})
     site.operator.call("POST", f"/v1/machines/{name}/inspect", status=202)
-    fault = site.wait(name, "inspect-failed", seconds=TIMES["bmc_patience"] + 20)["fault"]
+    fault = site.wait(name, "inspect-failed", seconds=TIMES["bmc_patience"] + 60)["fault"]
     assert fault["code"] == "bmc-unreachable"
 
 
 def test_wrong_credentials_then_right_ones(site: Site, number: int) -> None:
     name = site.enrol(number, bmc={"password": "wrong-password"})
     site.operator.call("POST", f"/v1/machines/{name}/inspect", status=202)
-    failed = site.wait(name, "inspect-failed", seconds=20)
+    failed = site.wait(name, "inspect-failed", seconds=60)
     assert failed["fault"]["code"] == "bmc-credentials"
     assert "wrong-password" not in str(failed)
     site.operator.call("PATCH", f"/v1/machines/{name}", {"bmc": {"password": "calvin-1"}}, If_Match="*")
@@ -128,3 +130,47 @@ def test_failed_cleaning_ends_in_maintenance_and_is_not_repeated(site: Site, num
     site.operator.call("DELETE", f"/v1/machines/{name}/maintenance", status=200)
     site.operator.call("POST", f"/v1/machines/{name}/provide", status=202)
     assert site.wait(name, "available")["maintenance"] is None
+
+
+def test_bmc_that_is_silent_while_its_machine_is_wiped_is_waited_for(site: Site, number: int, image) -> None:
+    """Longer than any other task would wait, and then the machine comes into the stock as if nothing had been."""
+    name = site.held(number)
+    site.alice.call("POST", f"/v1/machines/{name}/deploy", {"image": image}, status=202)
+    site.wait(name, "active")
+    gone = {"bmc": {"address": f"http://127.0.0.1:{free_port()}"}}
+    site.operator.call("PATCH", f"/v1/machines/{name}", gone, status=200, If_Match="*")
+    site.alice.call("POST", f"/v1/machines/{name}/release", status=202)
+    waits = wait_for("it to be waited for", lambda: site.show(name)["task"]["waits_for"])
+    assert (waits["code"], "does not answer" in waits["cause"]) == ("bmc-unreachable", True)
+    time.sleep(TIMES["power"] + TIMES["bmc_patience"])
+    waiting = site.show(name)
+    assert (waiting["state"], waiting["maintenance"]) == ("cleaning", None)
+    line = next(one for one in site.stock() if one["resource_class"] == waiting["resource_class"])
+    assert line["cleaning"] >= 1
+    back = {"bmc": {"address": site.bmc}}
+    site.operator.call("PATCH", f"/v1/machines/{name}", back, status=200, If_Match="*")
+    free = site.wait(name, "available")
+    assert (free["fault"], site.hardware.disks[name]["wiped"]) == (None, 1)
+    events = site.operator.call("GET", f"/v1/events?machine_id={free['id']}&type=step", status=200)["events"]
+    assert sum("waits until the BMC answers" in event["text"] for event in events) == 1, "told once"
+
+
+def test_person_ends_the_waiting_by_maintenance(site: Site, number: int) -> None:
+    name = site.enrol(number, bmc={"address": f"http://127.0.0.1:{free_port()}"})
+    with site.store.writing() as session:
+        session.execute(update(Machine).where(Machine.name == name).values(state="inspected"))
+    site.operator.call("POST", f"/v1/machines/{name}/provide", status=202)
+    wait_for("it to be waited for", lambda: site.show(name)["task"]["waits_for"])
+    time.sleep(TIMES["bmc_patience"] + 1)
+    assert site.show(name)["state"] == "cleaning"
+    site.operator.call("PUT", f"/v1/machines/{name}/maintenance", {"reason": "its BMC is dead"}, status=200)
+    failed = site.wait(name, "clean-failed")
+    assert failed["fault"]["code"] == "bmc-unreachable"
+
+
+def test_refusal_of_a_bmc_is_not_waited_out(site: Site, number: int) -> None:
+    name = site.enrol(number, bmc={"password": "wrong-password"})
+    with site.store.writing() as session:
+        session.execute(update(Machine).where(Machine.name == name).values(state="inspected"))
+    site.operator.call("POST", f"/v1/machines/{name}/provide", status=202)
+    assert site.wait(name, "clean-failed")["fault"]["code"] == "bmc-credentials"

@@ -57,8 +57,9 @@ class Metal(Site):
         shutil.rmtree(directory / "ramdisk")
         shutil.copytree(ramdisk, directory / "ramdisk")
         settings = (directory / "machines.toml").read_text()
-        self.public_url = f"http://{ADDRESS}:{self._api_port}"
-        settings = settings.replace(f'public_url = "{self.api}"', f'public_url = "{self.public_url}"')
+        self.agent_url = f"http://{ADDRESS}:{self._agent_port}"
+        settings = settings.replace(f'agent_url = "{self.agent}"', f'agent_url = "{self.agent_url}"')
+        settings = settings.replace('agent_networks = ["127.0.0.1"]', 'agent_networks = ["127.0.0.1", "10.77.0.0/24"]')
         # The times of a real service, except for how often is looked.
         (directory / "machines.toml").write_text(
             settings[: settings.index("[times]")] + "[times]\npoll = 1\nlease = 10\n"

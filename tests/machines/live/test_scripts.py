@@ -5,12 +5,8 @@ Real: the unpacked initrd, the service, its plans and tokens. Made up: /sys/bloc
 """
 
 import base64
-import hashlib
 import subprocess
-import threading
 from collections.abc import Iterator
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +53,7 @@ class Chroot:
             task_id = session.scalar(select(Task.id))
         token = Seal.from_file(self._site.directory / "key").token(str(task_id))
         command_line = self._root.parent / "cmdline"
-        command_line.write_text(f"quiet arbaro.url={self._site.api}/v1/agent arbaro.token={token}\n")
+        command_line.write_text(f"quiet arbaro.url={self._site.agent}/v1/agent arbaro.token={token}\n")
         console = self._root / "dev/console"
         console.write_text("")
         run("mount", "--bind", command_line, self._root / "proc/cmdline")
@@ -81,8 +77,8 @@ def site(tmp_path: Path) -> Iterator[Site]:
 
 
 @pytest.fixture
-def image(tmp_path: Path) -> Iterator[tuple[dict[str, Any], bytes]]:
-    """A GPT disk of 40 MiB, on a web server."""
+def image(site: Site, tmp_path: Path) -> tuple[dict[str, Any], bytes]:
+    """A GPT disk of 40 MiB, in glance."""
     (tmp_path / "images").mkdir()
     raw = tmp_path / "images/disk.raw"
     raw.write_bytes(bytes(40 * 2**20))
@@ -92,12 +88,7 @@ def image(tmp_path: Path) -> Iterator[tuple[dict[str, Any], bytes]]:
         disk.seek(5 * 2**20)
         disk.write(b"the image's own data" * 100_000)
     content = raw.read_bytes()
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(SimpleHTTPRequestHandler, directory=str(raw.parent)))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    url, checksum = f"http://127.0.0.1:{server.server_port}/disk.raw", hashlib.sha256(content).hexdigest()
-    yield {"url": url, "format": "raw", "checksum": f"sha256:{checksum}"}, content
-    server.shutdown()
-    server.server_close()
+    return site.cloud.add(content), content
 
 
 def test_image_and_config_drive_are_written_then_all_is_wiped(site: Site, image, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from arbaro_machines.database.models import Machine, Task
 from arbaro_machines.sealing import Seal
 from sqlalchemy import select, update
 
+from ..site import wait_for
 from .metal import Metal, run
 
 #: What OVMF says on the console when it hands over; SeaBIOS says nothing of the kind.
@@ -49,8 +50,13 @@ def test_uefi_fetches_the_cd_by_http_itself(metal: Metal) -> None:
     written_again(metal, "network")
     with metal.store.reading() as session:
         task_id = session.scalar(select(Task.id))
+    wait_for("the start", lambda: metal.show("m1")["task"]["step"] == "hear-first-word")
+    with metal.store.writing() as session:
+        # Only by its own way to boot does a task hand out its CD: here the DHCP server stands for a BMC's HttpBootUri.
+        task = session.get_one(Task, task_id)
+        task.notes = task.notes | {"medium": "http"}
     token = Seal.from_file(metal.directory / "key").token(str(task_id))
-    metal.name_boot_address(f"{metal.public_url}/v1/agent/{token}/deploy.iso")
+    metal.name_boot_address(f"{metal.agent_url}/v1/agent/{token}/deploy.iso")
     metal.wait("m1", "available", seconds=400)
     assert starts(metal) == (3, 3)
     assert re.search(f'{HANDED_OVER}\\d+ "UEFI HTTPv4', metal.console(1))

@@ -97,7 +97,7 @@ def test_a_word_that_comes_while_the_task_is_let_go_is_not_slept_through(service
     with service.store.reading() as session:
         task = session.get_one(Task, task_id)
     settings = service.settings.model_copy(update={"worker_name": "w"})
-    worker = Worker(settings, service.store, service.seal, ImageCache(settings.image_cache, 1, None))
+    worker = Worker(settings, service.store, service.seal, ImageCache(settings, None))
     with ThreadPoolExecutor(1) as pool:
         with service.store.writing() as session:
             session.execute(update(Task).values(word={"phase": "done"}, wake_at=now()))
@@ -122,7 +122,7 @@ def test_a_worker_outlives_a_database_that_is_gone_now_and_then(service: Service
     monkeypatch.setattr(service.store, "write", write)
     times = Times(lease=1, poll=0.05, bmc_patience=1)
     settings = service.settings.model_copy(update={"times": times, "worker_name": "w", "threads": 2})
-    worker = Worker(settings, service.store, service.seal, ImageCache(settings.image_cache, 1, None))
+    worker = Worker(settings, service.store, service.seal, ImageCache(settings, None))
     thread = threading.Thread(target=worker.run)
     thread.start()
     try:

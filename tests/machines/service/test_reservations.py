@@ -10,7 +10,7 @@ import pytest
 from arbaro_machines.database.models import Machine, Task, now
 from sqlalchemy import update
 
-from ..parts import Person, client_of, enrolment
+from ..parts import Person, agent_client_of, client_of, enrolment
 from .conftest import BOTH
 
 CLASS = "CUSTOM_PM_SMALL"
@@ -31,6 +31,10 @@ def stock(people, service):
             session.execute(update(Machine).values(state="available"))
 
     return fill
+
+
+def figures_of(service) -> str:
+    return agent_client_of(service, "127.0.0.1").get("/metrics").text
 
 
 def racks_of(answer) -> Counter:
@@ -111,13 +115,13 @@ def test_one_reservation_id_sent_by_many_at_once_is_one_reservation(service, sto
 
 
 @BOTH
-def test_stock_and_metrics_agree(people, stock, to_state) -> None:
+def test_stock_and_metrics_agree(people, stock, to_state, service) -> None:
     stock({"a01": 2, "a02": 1})
     to_state("icn1-a-a01-0", "active", project_id="p-web")
     lines = people["reader"].call("GET", "/v1/stock", status=200)["stock"]
     assert [(line["rack"], line["free"], line["held"]) for line in lines] == [("a01", 1, 1), ("a02", 1, 0)]
     assert people["reader"].call("GET", "/v1/stock?by=room", status=200)["stock"][0]["free"] == 2
-    figures = people["reader"].call("GET", "/metrics").text
+    figures = figures_of(service)
     labels = 'model="R640",rack="a01",resource_class="CUSTOM_PM_SMALL",room="icn1-a"'
     assert f'arbaro_machines{{is="held",{labels}}} 1.0' in figures
 
@@ -125,13 +129,13 @@ def test_stock_and_metrics_agree(people, stock, to_state) -> None:
 @BOTH
 def test_metrics_of_tasks_and_faults(people, stock, to_state, service) -> None:
     stock({"a01": 3})
-    assert "arbaro_machines_task_overdue_seconds 0.0" in people["reader"].call("GET", "/metrics").text
+    assert "arbaro_machines_task_overdue_seconds 0.0" in figures_of(service)
     to_state("icn1-a-a01-2", "clean-failed", fault_code="wipe-failed")
     for number in (0, 1):
         people["operator"].call("POST", f"/v1/machines/icn1-a-a01-{number}/inspect", status=202)
     with service.store.writing() as session:
         session.execute(update(Task).values(wake_at=now() - datetime.timedelta(seconds=90)))
-    figures = people["reader"].call("GET", "/metrics").text
+    figures = figures_of(service)
     assert 'arbaro_machines_tasks{verb="inspect"} 2.0' in figures
     assert 'arbaro_machines_faults{code="wipe-failed"} 1.0' in figures
     overdue = re.search(r"^arbaro_machines_task_overdue_seconds (\S+)$", figures, re.MULTILINE)
@@ -164,3 +168,15 @@ def test_one_group_asked_for_by_many_at_once_is_still_spread(service, stock) -> 
     for group in groups:
         held = alice.call("GET", f"/v1/machines?group={group}", status=200)
         assert racks_of(held) == {"a01": 1, "a02": 1, "a03": 1}
+
+
+@BOTH
+def test_too_few_but_some_come_soon_is_said(people, stock, to_state) -> None:
+    stock({"a01": 3})
+    to_state("icn1-a-a01-0", "cleaning")
+    to_state("icn1-a-a01-1", "cleaning")
+    to_state("icn1-a-a01-2", "clean-failed", maintenance=True)
+    error = people["alice"].call("POST", "/v1/reservations", {"resource_class": CLASS}, status=409)["error"]
+    assert "2 more are being wiped and then free" in error["next_step"]
+    (line,) = people["reader"].call("GET", "/v1/stock?by=resource_class", status=200)["stock"]
+    assert (line["free"], line["busy"], line["cleaning"], line["out"], line["total"]) == (0, 2, 2, 1, 3)

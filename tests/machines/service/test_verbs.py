@@ -2,6 +2,8 @@
 """Verbs change the state at once and leave the work to a task; illegal ones are refused with what is legal."""
 
 import base64
+from dataclasses import replace
+from typing import Any
 
 import pytest
 from arbaro_machines import tasks
@@ -9,9 +11,21 @@ from arbaro_machines.database.models import Task
 from arbaro_machines.faults import Fault
 from sqlalchemy import select
 
-from ..parts import enrolment
+from ..parts import Person, client_of, enrolment
 
-IMAGE = {"url": "http://images.example/debian.raw", "format": "raw", "checksum": "sha256:" + "0" * 64}
+IMAGE = {"id": "155d900f"}
+
+
+class OneGlance:
+    """Stands in for glance: it has one image."""
+
+    def describe(self, image_id: str, token: str) -> dict[str, Any]:
+        return {"id": image_id, "name": "d", "format": "raw", "checksum": "sha256:" + "0" * 64, "min_disk_gb": 6}
+
+
+@pytest.fixture
+def service(service):
+    yield replace(service, glance=OneGlance())
 
 
 @pytest.fixture
@@ -102,8 +116,10 @@ def test_power_is_for_holders_of_running_machines(people, to_state, mine) -> Non
 
 def test_a_small_disk_is_refused_before_anything_is_done(people, to_state, mine) -> None:
     to_state("a1", "reserved", properties={"disk_gb": 4})
-    body = {"image": IMAGE | {"min_disk_gb": 8}}
-    assert "4 GB" in people["alice"].call("POST", "/v1/machines/a1/deploy", body, status=422)["error"]["message"]
+    assert (
+        "4 GB"
+        in people["alice"].call("POST", "/v1/machines/a1/deploy", {"image": IMAGE}, status=422)["error"]["message"]
+    )
 
 
 @pytest.mark.parametrize(
@@ -136,3 +152,29 @@ def test_members_reserve_for_their_own_project_only(people, to_state) -> None:
     people["alice"].call("POST", "/v1/machines/a1/reserve", {"project_id": "p-db"}, status=403)
     taken = people["operator"].call("POST", "/v1/machines/a1/reserve", {"project_id": "p-db"}, status=200)
     assert taken["holder"]["project_id"] == "p-db"
+
+
+BY_URL = {"url": "http://images.example/debian.raw", "format": "raw", "checksum": "sha256:" + "0" * 64}
+
+
+def test_images_by_url_are_for_operators_and_from_named_servers(people, service, mine) -> None:
+    def ask(person: str, **image: str) -> tuple[int, str]:
+        answer = people[person].call("POST", "/v1/machines/a1/deploy", {"image": BY_URL | image})
+        return answer.status_code, str(answer.json().get("error"))
+
+    status, error = ask("alice")
+    assert (status, "Upload the image to glance" in error) == (403, True)
+    status, error = ask("operator")
+    assert (status, "url_hosts in section [images]" in error) == (422, True)
+    for url in ("http://127.0.0.1/x", "http://[::1]/x", "http://images.example@127.0.0.1/x", "file:///etc/passwd"):
+        assert ask("operator", url=url)[0] == 422
+    with service.store.reading() as session:
+        assert session.scalar(select(Task)) is None
+
+
+def test_operators_image_from_a_named_server(people, service, mine) -> None:
+    named = service.settings.images.model_copy(update={"url_hosts": ("images.example",)})
+    allowed = replace(service, settings=service.settings.model_copy(update={"images": named}))
+    with client_of(allowed) as http:
+        shown = Person(http, "operator").call("POST", "/v1/machines/a1/deploy", {"image": BY_URL}, status=202)
+    assert shown["deployment"]["image"]["url"] == BY_URL["url"]

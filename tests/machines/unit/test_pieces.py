@@ -27,7 +27,8 @@ RECIPE = Path(__file__).parents[3] / "images/agents/deploy"
 def test_every_marker_is_overwritten_wherever_pieces_end(tmp_path: Path, before: int) -> None:
     template = tmp_path / "deploy.iso"
     template.write_bytes(b"a" * before + MARKER + b"b" * 50 + MARKER + b"c" * 3000)
-    made = b"".join(bootmedia.personal_iso(template, "arbaro.token=t", 1000))
+    cd = bootmedia.PersonalCd(template, "arbaro.token=t")
+    made = b"".join(cd.read(range(cd.size), 1000))
     assert len(made) == template.stat().st_size
     assert made.count(b"arbaro.token=t ") == 2
     assert bootmedia.MARKER not in made

@@ -10,7 +10,7 @@ from typing import Any
 #: What remains of nova's 255 after "Build of instance UUID aborted: ".
 ROOM = 187
 #: Another machine would fail in the same way.
-OF_THE_IMAGE = frozenset({"image-unreachable", "checksum-wrong", "image-unusable", "disk-too-small"})
+OF_THE_IMAGE = frozenset({"image-unreachable", "image-refused", "checksum-wrong", "image-unusable", "disk-too-small"})
 #: Refusals that are about this one machine.
 OF_THE_MACHINE = frozenset({"illegal-move", "in-maintenance", "not-found", "busy", "stale-revision"})
 

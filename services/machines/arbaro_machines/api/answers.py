@@ -27,6 +27,14 @@ class Progress(BaseModel):
     total: int
 
 
+class WaitOut(BaseModel):
+    """A BMC that does not answer, which the task waits for."""
+
+    code: str
+    cause: str
+    since: datetime
+
+
 class TaskOut(BaseModel):
     """What works on a machine."""
 
@@ -35,6 +43,7 @@ class TaskOut(BaseModel):
     started_at: datetime
     deadline: datetime | None
     progress: Progress | None
+    waits_for: WaitOut | None
 
 
 class FaultOut(BaseModel):
@@ -138,12 +147,22 @@ class StockLine(BaseModel):
     held: int
     busy: int
     out: int
+    cleaning: int
 
 
 class Stock(BaseModel):
     """The stock."""
 
     stock: list[StockLine]
+
+
+class QuotaOut(BaseModel):
+    """How many machines a project may hold (-1: any number), and holds."""
+
+    project_id: str
+    machines: int
+    used: int
+    is_default: bool
 
 
 class EventOut(BaseModel):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The application: routers, and how everything that goes wrong is answered."""
+"""The applications, one for each port: routers, and how everything that goes wrong is answered."""
 
 import logging
 from collections.abc import Awaitable, Callable
@@ -13,14 +13,16 @@ from sqlalchemy import text
 from sqlalchemy.exc import DataError, OperationalError
 from sqlalchemy.orm.exc import StaleDataError
 from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp
 
-from arbaro_machines.api import agent, answers, machines, metrics, reports, reservations, verbs
+from arbaro_machines.api import agent, answers, machines, metrics, quotas, reports, reservations, verbs
 from arbaro_machines.api.context import Parts, Service, request_id
+from arbaro_machines.api.networks import OnlyFrom
 from arbaro_machines.errors import Refusal
 
 log = logging.getLogger(__name__)
 
-ROUTERS = (reservations.router, reports.router, verbs.router, machines.router)
+ROUTERS = (quotas.router, reservations.router, reports.router, verbs.router, machines.router)
 #: Every call may be refused in the same form.
 REFUSALS: dict[int | str, dict[str, Any]] = {
     status: {"model": answers.ErrorOut} for status in (400, 401, 403, 404, 409, 412, 422, 428, 503)
@@ -30,15 +32,27 @@ CODES = {400: "bad-request", 404: "not-found", 405: "no-such-method"}
 
 
 def create_app(service: Service) -> FastAPI:
-    """Put the service together."""
+    """Make the API: for everybody who has a token of keystone."""
     app = FastAPI(title="Arbaro machines", version="1", openapi_url="/v1/openapi.json", docs_url=None, redoc_url=None)
-    app.state.service = service
     for router in ROUTERS:
         app.include_router(router, responses=REFUSALS)
-    app.include_router(agent.router)
-    app.include_router(metrics.router)
     app.add_api_route("/", _versions, include_in_schema=False)
     app.add_api_route("/v1", _versions, include_in_schema=False)
+    return _finish(app, service)
+
+
+def create_agent_app(service: Service) -> ASGIApp:
+    """Make the application for ramdisks, firmware and BMCs, which have no token of keystone, and for Prometheus."""
+    app = FastAPI(title="Arbaro machines: ramdisks", openapi_url=None, docs_url=None, redoc_url=None)
+    app.include_router(agent.router)
+    app.include_router(metrics.router)
+    settings = service.settings
+    return OnlyFrom(_finish(app, service), settings.agent_networks, settings.metrics_networks)
+
+
+def _finish(app: FastAPI, service: Service) -> FastAPI:
+    """Add what both have: the service's parts, a sign of life, and the form of every error."""
+    app.state.service = service
     app.add_api_route("/healthz", _health, include_in_schema=False)
     app.add_exception_handler(Refusal, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)

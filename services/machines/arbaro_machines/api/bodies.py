@@ -176,6 +176,12 @@ class ReserveSome(ReserveOne):
         return self
 
 
+class QuotaBody(Strict):
+    """How many machines a project may hold; -1 is any number."""
+
+    machines: Annotated[int, Field(ge=-1, le=2**31 - 1)]
+
+
 class GlanceImage(Strict):
     """An image of glance; its checksum is glance's."""
 
@@ -183,9 +189,9 @@ class GlanceImage(Strict):
 
 
 class UrlImage(Strict):
-    """An image at a URL."""
+    """An image at a URL, for operators."""
 
-    url: Annotated[str, Field(pattern=r"^https?://[^\s@]+$", max_length=2048)]
+    url: Annotated[str, Field(pattern=r"^https?://[^\s@\\]+$", max_length=2048)]
     format: Literal["raw", "qcow2", "raw.zst"]
     checksum: Annotated[str, Field(pattern=r"^(sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128})$")]
     min_disk_gb: Amount = 0

@@ -146,10 +146,12 @@ def change_machine(
     revision_wanted: bool = False,
     status: int = 200,
     free: bool = False,
+    first: Callable[[Session], None] = lambda session: None,
 ) -> JSONResponse:
-    """Change one machine in one transaction, and answer with it as it is then."""
+    """Change one machine in one transaction, and answer with it as it is then. `first` comes before it is locked."""
 
     def do(session: Session) -> JSONResponse:
+        first(session)
         machine = find_machine(session, ref, caller, lock=True, free=free)
         check_revision(machine, if_match, wanted=revision_wanted)
         work(session, machine)

@@ -3,7 +3,7 @@
 
 from typing import Any
 
-from arbaro_machines import states
+from arbaro_machines import silence, states
 from arbaro_machines.caller import Caller
 from arbaro_machines.database.models import Event, Machine, Task, moment
 
@@ -64,6 +64,7 @@ def _task(task: Task) -> dict[str, Any]:
         "started_at": moment(task.created_at),
         "deadline": task.notes.get("deadline"),
         "progress": task.word.get("progress"),
+        "waits_for": silence.shown(task),
     }
 
 

@@ -22,7 +22,8 @@ def reserve(service: Parts, caller: Member, body: bodies.ReserveSome) -> JSONRes
     wish = reservations.Wish(**asked, project_id=project_for(caller, body), strict=body.spread_policy == "strict")
 
     def do(session: Session) -> JSONResponse:
-        reservation_id, machines = reservations.reserve(session, wish, caller)
+        quota = service.settings.project_quota
+        reservation_id, machines = reservations.reserve(session, wish, caller, quota)
         shown = [present_machine(machine, caller) for machine in machines]
         return JSONResponse({"reservation_id": reservation_id, "machines": shown}, 201)
 

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Security
 from fastapi.responses import JSONResponse
 from sqlalchemy.orm import Session
 
-from arbaro_machines import events, moves
+from arbaro_machines import events, moves, quotas
 from arbaro_machines.api import answers, bodies
 from arbaro_machines.api.context import (
     TOKEN,
@@ -25,6 +25,8 @@ from arbaro_machines.api.context import (
 from arbaro_machines.caller import Caller
 from arbaro_machines.database.models import Machine, moment, now
 from arbaro_machines.errors import Refusal
+from arbaro_machines.moves import check_legal
+from arbaro_machines.sources import Sources, Unwelcome
 
 router = APIRouter(prefix="/v1/machines/{ref}", tags=["verbs"])
 
@@ -90,14 +92,20 @@ def reserve(
     service: Parts, caller: Member, ref: MachineRef, body: bodies.ReserveOne, if_match: IfMatch = None
 ) -> JSONResponse:
     """Reserve this very machine. The same server_id again is the same reservation."""
-    holder = {"project_id": project_for(caller, body), "user_id": caller.user_id, "server_id": body.server_id}
+    project = project_for(caller, body)
+    holder = {"project_id": project, "user_id": caller.user_id, "server_id": body.server_id}
 
     def work(session: Session, machine: Machine) -> None:
         again = body.server_id is not None and machine.server_id == body.server_id
-        if not (again and machine.project_id == holder["project_id"]):
+        if not (again and machine.project_id == project):
+            check_legal(machine, "reserve", caller)
+            quotas.check(session, project, service.settings.project_quota, 1)
             moves.take(session, machine, caller, holder)
 
-    return change_machine(service, ref, caller, work, if_match=if_match, free=True)
+    def first(session: Session) -> None:
+        quotas.lock_project(session, project)
+
+    return change_machine(service, ref, caller, work, if_match=if_match, free=True, first=first)
 
 
 @router.post("/deploy", status_code=202, response_model=answers.MachineOut)
@@ -110,7 +118,7 @@ def deploy(
     if_match: IfMatch = None,
 ) -> JSONResponse:
     """Write an image to the machine's disk and start it."""
-    image = _describe(service, body.image, x_auth_token)
+    image = _describe(service, caller, body.image, x_auth_token)
     network = [port.model_dump(exclude_none=True) for port in body.network]
 
     def work(session: Session, machine: Machine) -> None:
@@ -123,12 +131,24 @@ def deploy(
     return change_machine(service, ref, caller, work, if_match=if_match, status=202)
 
 
-def _describe(service: Service, image: bodies.GlanceImage | bodies.UrlImage, token: str) -> dict[str, Any]:
+def _describe(
+    service: Service, caller: Caller, image: bodies.GlanceImage | bodies.UrlImage, token: str
+) -> dict[str, Any]:
     if isinstance(image, bodies.UrlImage):
+        if not caller.operator:
+            raise Refusal("forbidden", "image.url is for operators.", "Upload the image to glance, and give its id.")
+        try:
+            Sources(service.settings.images).check(image.url)
+        except Unwelcome as refusal:
+            raise Refusal("bad-request", f"image.url: {refusal}") from refusal
         return image.model_dump()
     if service.glance is None:
-        raise Refusal("bad-request", "image.id: this service knows no glance.", "Give image.url, format and checksum.")
-    return service.glance.describe(image.id, token)
+        raise Refusal(
+            "bad-request",
+            "image.id: this service knows no glance.",
+            "Operators may give image.url, format and checksum.",
+        )
+    return service.glance.describe(image.id, None if caller.operator else token)
 
 
 def _refuse_small_disk(machine: Machine, image: dict[str, Any]) -> None:

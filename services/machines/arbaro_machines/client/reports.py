@@ -11,7 +11,7 @@ LEVELS = {
     "room": ("resource_class", "model", "room"),
     "resource_class": ("resource_class",),
 }
-COUNTS = ("total", "free", "held", "busy", "out")
+COUNTS = ("total", "free", "held", "busy", "out", "cleaning")
 
 
 class ListStock(command.Lister):

@@ -155,14 +155,23 @@ SPREAD_LOCKS = 64
 
 
 class SpreadLock(Base):
-    """What is locked while a group is spread; many groups share a row, which only costs them a moment's wait.
+    """What locks.py locks by name; many names share a row, which only costs them a moment's wait.
 
-    A row of each group's own would have to be inserted, and two who insert the same at once deadlock in MariaDB.
+    A row of each name's own would have to be inserted, and two who insert the same at once deadlock in MariaDB.
     """
 
     __tablename__ = "spread_locks"
 
     id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+
+
+class Quota(Base):
+    """How many machines a project may hold, where that is not the settings' number; -1 is any number."""
+
+    __tablename__ = "quotas"
+
+    project_id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    machines: Mapped[int] = mapped_column(Integer)
 
 
 class Event(Base):

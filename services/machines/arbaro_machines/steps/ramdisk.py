@@ -28,8 +28,11 @@ def point_at_ramdisk(work: Work) -> float | None:
     if not work.desk.api_answers():
         return work.times.poll  # the BMC would fetch the CD from it, and blame the address
     work.desk.touch()
-    url = f"{work.settings.public_url}/v1/agent/{work.token}/deploy.iso"
-    match work.machine.boot_method:
+    method = work.machine.boot_method
+    # Before the BMC is told: it may fetch the CD at once, and without this note it would not get it.
+    work.desk.note(medium=method)
+    url = f"{work.settings.agent_url}/v1/agent/{work.token}/deploy.iso"
+    match method:
         case "virtual-media":
             work.bmc.insert(url)
             work.bmc.boot_from("cd", work.machine.firmware)
@@ -37,13 +40,16 @@ def point_at_ramdisk(work: Work) -> float | None:
             work.bmc.boot_from("http", work.machine.firmware, url)
         case _:
             work.bmc.boot_from("network", work.machine.firmware)
-    work.desk.note(boots=True)
     return None
 
 
 def start_ramdisk(work: Work) -> float | None:
     """On; but not again once the ramdisk has spoken: it may have ended, and be off, while no worker was alive."""
-    return None if work.phase else switch_on(work)
+    if work.phase:
+        return None
+    if not work.task.notes.get("booting"):
+        work.desk.note(booting=True)
+    return switch_on(work)
 
 
 def hear_first_word(work: Work) -> float | None:
@@ -60,7 +66,8 @@ def hear_first_word(work: Work) -> float | None:
 def _never_heard(work: Work) -> Fault:
     seconds = f"{work.times.first_word:.0f} s"
     if "fetched" in work.task.word:
-        return Fault("callback-missing", f"The machine fetched its boot script, and no word came within {seconds}.")
+        fetched_by = work.task.word.get("fetched_by", "the machine")
+        return Fault("callback-missing", f"{fetched_by} fetched the boot script, and no word came within {seconds}.")
     return Fault("boot-ignored", f"The machine is on, and within {seconds} the ramdisk on it did not say a word.")
 
 
@@ -112,7 +119,7 @@ def wait_for_off(work: Work) -> float | None:
 def point_at_disk(work: Work) -> float | None:
     """Make the next start, and all after it, boot the disk."""
     work.desk.touch()
-    work.desk.note(boots=False)
+    work.desk.note(booting=None, medium=None)
     if work.machine.boot_method == "virtual-media":
         work.bmc.eject()
     work.bmc.boot_from("disk", work.machine.firmware)

@@ -8,18 +8,18 @@ from arbaro_machines.steps.work import Step, Work
 
 def fetch_image(work: Work) -> float | None:
     """Have the image in this host's cache, checked, and plan what the ramdisk does with it."""
-    image = work.images.fetch(work.task.request["image"])
+    image = work.images.fetch(work.task.request["image"], work.times.fetch_image)
     disk_gb = work.machine.properties.get("disk_gb")
     if disk_gb is not None and image.raw_bytes > disk_gb * 10**9:
         raise Fault("disk-too-small", f"The image is {image.raw_bytes} bytes, the disk {disk_gb} GB.")
     plan = {
-        "image": f"{work.settings.public_url}/v1/agent/image",
+        "image": f"{work.settings.agent_url}/v1/agent/image",
         "sha256": image.sha256,
         "raw_bytes": image.raw_bytes,
         "zst_bytes": image.zst_bytes,
     }
     if work.task.sealed or work.task.request["network"]:
-        plan["config_drive"] = f"{work.settings.public_url}/v1/agent/config-drive"
+        plan["config_drive"] = f"{work.settings.agent_url}/v1/agent/config-drive"
     work.desk.note(plan=plan, image_file=image.file)
     return None
 
