@@ -110,6 +110,18 @@ def test_one_machine_by_hand(site: Site, openstack, image, tmp_path: Path, numbe
     assert "There is no machine" in openstack("show", name).stderr
 
 
+def test_quota_of_a_project(openstack) -> None:
+    project = "0123456789abcdef0123456789abcdef"
+    done(openstack("quota", "set", "--machines", "7", project))
+    shown = openstack("quota", "show", project, as_json=True)
+    assert shown == {"project_id": project, "machines": 7, "used": 0, "is_default": False}
+    done(openstack("quota", "unset", project))
+    assert openstack("quota", "show", project, as_json=True)["is_default"] is True
+    refused = openstack("quota", "set", "--machines", "7", project, token="alice")
+    assert (refused.returncode, "no operator" in refused.stderr) == (1, True)
+    assert "give the id" in openstack("quota", "show", "nobody").stderr
+
+
 def done(process: Any) -> None:
     assert process.returncode == 0, process.stderr
 
