@@ -11,6 +11,7 @@ import pytest
 
 from ..site import TIMES, Site, wait_for
 from ..standin import Ramdisk, obey
+from .conftest import CONTENT
 
 pytestmark = pytest.mark.emulator
 #: Long enough for an API that is started anew on a busy machine: ten seconds there are its imports.
@@ -24,6 +25,12 @@ def fragile(tmp_path: Path) -> Iterator[Site]:
     one.start("emulator", "api", "worker1")
     yield one
     one.stop()
+
+
+@pytest.fixture
+def image(fragile: Site) -> dict[str, Any]:
+    """An image in the glance of that site."""
+    return fragile.cloud.add(CONTENT)
 
 
 def step_of(site: Site, name: str) -> str:
