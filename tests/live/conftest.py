@@ -89,8 +89,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             # openstacksdk warns of its own future at each call.
             for kind in ("DeprecationWarning", "PendingDeprecationWarning"):
                 item.add_marker(pytest.mark.filterwarnings(f"ignore::{kind}"))
-    # Machines come first, while no other test has made the shared cloud ill.
-    items.sort(key=lambda item: not item.path.name.startswith("test_machines"))
+    items.sort(key=place)
+
+
+def place(item: pytest.Item) -> tuple[bool, str]:
+    """Say where a test comes: machines first, while no other test has made the shared cloud ill; then by the files' names.
+
+    But what takes the second cloud away follows what uses it: other tests would leave traces of their own in between.
+    """
+    name = item.path.name
+    return not name.startswith("test_machines"), name.replace("test_second_cloud", "test_env_and_second_cloud")
 
 
 @pytest.fixture(scope="session")

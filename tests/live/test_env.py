@@ -8,7 +8,7 @@ import json
 import os
 import re
 import subprocess
-from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -26,10 +26,17 @@ SHOW = {
 
 
 @pytest.fixture(scope="module")
-def two(cloud: Tool, install: Callable[..., None], second: Second) -> Tool:
-    """The shared cloud (its name says test), and the second one, marked production."""
+def two(cloud: Tool, second: Second) -> Iterator[Tool]:
+    """The shared cloud (its name says test), and the second one, marked production; the person's files are put back."""
+    place = Path.home() / ".config/openstack"
+    before = {file: file.read_bytes() for file in place.iterdir()}
     cloud.arbaro("env", "mark", f"arbaro-{second.name}", "production")
-    return cloud
+    yield cloud
+    for file in place.iterdir():
+        if file in before:
+            file.write_bytes(before[file])
+        else:
+            file.unlink()
 
 
 def in_shell(shell: str, *lines: str) -> str:
