@@ -2,12 +2,13 @@
 """The one place where connections to clouds are opened."""
 
 import sys
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from arbaro.errors import ArbaroError
+from arbaro.runs import current_run
 
 if TYPE_CHECKING:
     from keystoneauth1.session import Session
@@ -27,30 +28,70 @@ _SCOPE = (
 )
 
 
-@cache
-def connect(auth_url: str, password: str, *, region: str = "RegionOne") -> "Connection":
-    """Open a connection as admin of the project admin, once; nothing is sent before the first request.
+class Login:
+    """One login as admin of the project admin; each thread that asks has a connection of its own.
 
-    Each new one would have to log in, and keystone makes that take a quarter of a second of processor time on purpose.
+    openstacksdk does not promise that threads may share a connection. They may share the token: keystoneauth locks what
+    draws it. Each login costs a quarter of a second of the controller's processor, on purpose.
     """
-    import openstack
 
-    return openstack.connect(
-        load_yaml_config=False,
-        load_envvars=False,
-        auth_type="password",
-        region_name=region,
-        app_name="arbaro",
-        api_timeout=30,
-        auth={
-            "auth_url": auth_url,
-            "username": "admin",
-            "password": password,
-            "project_name": "admin",
-            "user_domain_name": "Default",
-            "project_domain_name": "Default",
-        },
-    )
+    def __init__(self, auth_url: str, password: str, region: str) -> None:
+        self._auth_url, self._password, self._region = auth_url, password, region
+        self._lock = threading.Lock()
+        self._of_thread = threading.local()
+        self._first: Connection | None = None
+
+    @property
+    def connection(self) -> "Connection":
+        """This thread's connection; nothing is sent before its first request."""
+        if not hasattr(self._of_thread, "connection"):
+            with self._lock:
+                self._of_thread.connection = self._again() if self._first else self._open()
+        connection: Connection = self._of_thread.connection
+        return connection
+
+    def _open(self) -> "Connection":
+        import openstack
+
+        self._first = openstack.connect(
+            load_yaml_config=False,
+            load_envvars=False,
+            auth_type="password",
+            region_name=self._region,
+            app_name="arbaro",
+            api_timeout=30,
+            auth={
+                "auth_url": self._auth_url,
+                "username": "admin",
+                "password": self._password,
+                "project_name": "admin",
+                "user_domain_name": "Default",
+                "project_domain_name": "Default",
+            },
+        )
+        return self._first
+
+    def _again(self) -> "Connection":
+        """Another connection with the token of the first."""
+        from openstack.config.cloud_region import CloudRegion
+        from openstack.connection import Connection
+
+        assert self._first is not None
+        known = self._first.config
+        region = CloudRegion(
+            name=known.name,
+            region_name=self._region,
+            config=known.config,
+            auth_plugin=self._first.session.auth,
+            app_name="arbaro",
+        )
+        return Connection(config=region)
+
+
+def connect(auth_url: str, password: str, *, region: str = "RegionOne") -> "Connection":
+    """This thread's connection as admin of the project admin; the login is kept for as long as the run goes on."""
+    key = ("login", auth_url, password, region)
+    return current_run().kept(key, lambda: Login(auth_url, password, region)).connection
 
 
 @contextmanager

@@ -9,11 +9,11 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextvars import ContextVar
 from pathlib import Path
-from typing import IO, Protocol, TypeVar
+from typing import IO, Any, Protocol, TypeVar
 
 #: Seconds that an interrupted command has for putting its things in order.
 GRACE = 5.0
@@ -52,6 +52,7 @@ class Run:
         self._echo = False
         self._lock = threading.Lock()
         self._processes: set[Process] = set()
+        self._kept: dict[Hashable, Any] = {}
 
     @contextlib.contextmanager
     def entered(self) -> Iterator["Run"]:
@@ -85,6 +86,14 @@ class Run:
                 self._log.write(f"{time.strftime('%H:%M:%S')} {line}\n")
             if self._echo:
                 os.write(2, f"{line}\n".encode())
+
+    def kept(self, key: Hashable, make: Callable[[], Answer]) -> Answer:
+        """What is made once for the whole run, such as a login, and goes with it."""
+        with self._lock:
+            if key not in self._kept:
+                self._kept[key] = make()
+            answer: Answer = self._kept[key]
+            return answer
 
     def sleep(self, seconds: float) -> None:
         """Wait on any thread. Raises KeyboardInterrupt after Ctrl-C."""

@@ -4,7 +4,6 @@
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from arbaro.cluster import machine
@@ -33,9 +32,9 @@ class Ground:
     keeper: Keeper
     guest: Guest
 
-    @cached_property
+    @property
     def connection(self) -> "Connection":
-        """A connection as admin."""
+        """This thread's connection as admin."""
         return connect(auth_url(self.spec), self.keeper.identity()["keystone_admin_password"], region=REGION)
 
     def image_is_missing(self) -> bool:
