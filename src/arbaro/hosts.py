@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A host is a host: a full Debian system, wherever it comes from."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 
@@ -34,3 +35,9 @@ class Host:
     def is_a(self, role: str) -> bool:
         """Say whether the host has this role."""
         return role in self.roles
+
+
+def hosts_file(hosts: Iterable[Host]) -> str:
+    """/etc/hosts for these hosts, as the role `common` writes it too."""
+    lines = ["127.0.0.1 localhost", "::1 localhost ip6-localhost ip6-loopback"]
+    return "".join(f"{line}\n" for line in [*lines, *(f"{host.address} {host.name}" for host in hosts)])

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from arbaro.cluster import playbooks
 from arbaro.cluster.cloud import Cloud, Wish, wanted_cloud
 from arbaro.cluster.providers.podman import Podman
+from arbaro.hosts import hosts_file
 
 from .conftest import Tool
 from .test_cloud import play
@@ -30,7 +30,7 @@ def plain_hosts(cloud: Tool) -> Iterator[Cloud]:
     plain.keeper.prepare(plain.spec.addresses, plain.spec.hosts)
     for host in plain.spec.hosts:
         files = {
-            "/etc/hosts": (0o644, playbooks.host_entries([host])),
+            "/etc/hosts": (0o644, hosts_file([host]).encode()),
             # The hosts live for minutes: dpkg need not wait for the disk.
             "/etc/dpkg/dpkg.cfg.d/unsafe-io": (0o644, b"force-unsafe-io\n"),
             **plain.keeper.host_keys(host),

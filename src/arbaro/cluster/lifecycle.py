@@ -3,14 +3,14 @@
 
 import contextlib
 
-from arbaro.cluster import access, identity, machine, playbooks
+from arbaro.cluster import access, identity, machine
 from arbaro.cluster.cloud import Cloud
 from arbaro.cluster.images import clean_after_builds
 from arbaro.cluster.names import name_hosts
 from arbaro.cluster.providers import Provider
 from arbaro.cluster.waits import in_cloud, wait_for_controller, wait_for_services
 from arbaro.errors import ArbaroError
-from arbaro.hosts import COMPUTE, RACK, Host
+from arbaro.hosts import COMPUTE, RACK, Host, hosts_file
 from arbaro.steps import Note, Plan, Step
 
 
@@ -139,7 +139,7 @@ def _start_host(cloud: Cloud, host: Host) -> Step:
         # A container that was never started may lack its files: a run was killed between the two.
         if cloud.state_of(host) in ("missing", "created"):
             files = {
-                "/etc/hosts": (0o644, playbooks.host_entries(cloud.spec.hosts)),
+                "/etc/hosts": (0o644, hosts_file(cloud.spec.hosts).encode()),
                 **cloud.keeper.host_keys(host),
                 **cloud.keeper.host_secrets(host),
             }

@@ -2,17 +2,16 @@
 """Hosts find each other by name in /etc/hosts; those that were there before others came are told the new names."""
 
 from arbaro.checks import Finding, wait_until_silent
-from arbaro.cluster import playbooks
 from arbaro.cluster.cloud import Cloud
 from arbaro.errors import CommandError
-from arbaro.hosts import Host
+from arbaro.hosts import Host, hosts_file
 from arbaro.runs import current_run
 from arbaro.steps import Note, Step
 
 
 def name_hosts(cloud: Cloud) -> Step:
     """Tell the hosts that there are now; one that is still to be made will be born with all names on its disk."""
-    wanted = playbooks.host_entries(cloud.spec.hosts).decode()
+    wanted = hosts_file(cloud.spec.hosts)
     hosts = cloud.made_hosts
 
     def look() -> dict[Host, str | Finding]:

@@ -68,9 +68,3 @@ def run_playbook(name: str, inventory: Mapping[str, Any], note: Note, *, timeout
         timeout=timeout,
         config=collection / "ansible.cfg",
     )
-
-
-def host_entries(hosts: Sequence[Host]) -> bytes:
-    """/etc/hosts for these hosts, as the role `common` writes it too."""
-    lines = ["127.0.0.1 localhost", "::1 localhost ip6-localhost ip6-loopback"]
-    return "".join(f"{line}\n" for line in [*lines, *(f"{host.address} {host.name}" for host in hosts)]).encode()

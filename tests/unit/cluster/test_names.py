@@ -8,13 +8,13 @@ import pytest
 
 from arbaro.cluster.cloud import Cloud
 from arbaro.cluster.names import name_hosts
-from arbaro.cluster.playbooks import host_entries
 from arbaro.cluster.providers import HostState
 from arbaro.cluster.spec import CloudSpec
+from arbaro.hosts import hosts_file
 from arbaro.reach import Reach, Unreachable
 
 SPEC = CloudSpec("lab", "zed", 3, "linuxbridge", IPv4Network("198.18.0.0/24"), IPv4Network("198.18.1.0/24"))
-OLD, NEW = (host_entries(hosts).decode() for hosts in (SPEC.hosts[:3], SPEC.hosts))
+OLD, NEW = (hosts_file(hosts) for hosts in (SPEC.hosts[:3], SPEC.hosts))
 
 
 class Hosts:
