@@ -5,6 +5,7 @@ Ansible itself stays another program (its licence is the GPL); ansible-runner st
 """
 
 import os
+import shlex
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -12,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from arbaro import shell
 from arbaro.errors import ArbaroError
 from arbaro.runs import Run, current_run
 from arbaro.steps import Note
@@ -165,7 +167,7 @@ def run_playbook(
             "limit": ",".join(limit) or None,
             "forks": forks,
             "timeout": round(timeout),
-            "envvars": _environment(config),
+            "envvars": _environment(config, _tied(Path(scratch))),
             "event_handler": take,
             # Only the main thread hears of Ctrl-C.
             "cancel_callback": run.interrupted.is_set,
@@ -193,8 +195,18 @@ def _run(run: Run, options: Mapping[str, Any]) -> tuple[str, str]:
         return threads.submit(start).result()
 
 
-def _environment(config: Path | None) -> dict[str, str]:
+def _tied(scratch: Path) -> Path:
+    """A directory with an `ansible-playbook` that ends when we are killed: ansible-runner has it ignore SIGHUP."""
+    program = scratch / "bin/ansible-playbook"
+    program.parent.mkdir()
+    real = Path(sys.executable).with_name("ansible-playbook")
+    program.write_text(f'#!/bin/sh\nexec {shlex.join([*shell.TIED, str(real)])} "$@"\n')
+    program.chmod(0o700)
+    return program.parent
+
+
+def _environment(config: Path | None, programs: Path) -> dict[str, str]:
     # Ours first: whoever has another Ansible keeps it for themselves.
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
+    path = os.pathsep.join([str(programs), os.environ.get("PATH", os.defpath)])
     own = {"PATH": path, "ANSIBLE_NOCOLOR": "1", "PYTHONUNBUFFERED": "1"}
     return own | ({"ANSIBLE_CONFIG": str(config)} if config else {})

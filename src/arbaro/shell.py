@@ -21,6 +21,8 @@ from arbaro.runs import GRACE, Run, current_run, signal_all
 Process = subprocess.Popen[bytes]
 #: Podman repeats it at each call where another tool left a CNI file behind; it says nothing about what we asked.
 _NOISE = "Error validating CNI config file"
+#: Before a command: the kernel ends it when the thread that started it, or all of us, is gone.
+TIED = ("/usr/bin/setpriv", "--pdeathsig", "TERM", "--")
 #: Seconds for what a killed command has printed to arrive; a process that left its session may hold the pipe longer.
 _LAST_WORDS = 1.0
 
@@ -95,7 +97,7 @@ def _start(
     # In a session of its own a command has no terminal: it cannot ask for a password and wait for ever, and Ctrl-C
     # reaches it only through us. With its process group all that it starts can be ended. If we are killed, the kernel
     # ends it.
-    tied = [] if to_its_end else ["/usr/bin/setpriv", "--pdeathsig", "TERM", "--"]
+    tied = () if to_its_end else TIED
     try:
         return subprocess.Popen(
             [*tied, *words],
