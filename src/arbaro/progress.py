@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 #: Nobody waits longer than this without a sign of life.
 HEARTBEAT = 8.0
+FRAMES = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 #: So many running steps are shown in a terminal.
 SHOWN = 8
 
@@ -124,26 +125,24 @@ class Progress:
             yield
 
     def _view(self) -> "RenderableType":
-        from rich.spinner import Spinner
-        from rich.table import Table
+        from rich.console import Group
         from rich.text import Text
 
         with self._lock:
             now = time.monotonic()
-            table = Table.grid(padding=(0, 1))
-            table.add_column(width=3)
-            table.add_column(no_wrap=True, overflow="ellipsis")
-            table.add_column(no_wrap=True)
-            table.add_column(no_wrap=True, overflow="ellipsis", style="dim", ratio=1)
-            for step, (began, note) in list(self._running.items())[:SHOWN]:
-                spinner = Spinner("dots")
-                spinner.start_time = began
-                table.add_row(spinner, Text(str(step)), Text(seconds(now - began)), Text(note))
+            frame = FRAMES[int(now * 10) % len(FRAMES)]
+            # Cut at the terminal's edge, so that a long note does not push away what stands before it.
+            lines = [
+                Text.assemble(
+                    f"  {frame} {step}  {seconds(now - began)}", (f"  {note}", "dim"), no_wrap=True, overflow="ellipsis"
+                )
+                for step, (began, note) in list(self._running.items())[:SHOWN]
+            ]
             if len(self._running) > SHOWN:
-                table.add_row("", Text(f"and {len(self._running) - SHOWN} more"))
+                lines.append(Text(f"    and {len(self._running) - SHOWN} more"))
             if self._running:
-                table.add_row("", Text(self._ahead(now), style="dim"))
-            return table
+                lines.append(Text(f"    {self._ahead(now)}", "dim", no_wrap=True, overflow="ellipsis"))
+            return Group(*lines)
 
 
 def _remembered() -> dict[str, float]:

@@ -45,7 +45,7 @@ def things() -> neutron.Things:
 
 
 @pytest.fixture
-def ground(things: neutron.Things) -> Iterator[Ground]:
+def ground(things: neutron.Things, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ground]:
     compute = SimpleNamespace(
         find_flavor=lambda *_, **__: SimpleNamespace(extra_specs={"a": "b"}), find_keypair=lambda _: True
     )
@@ -53,7 +53,7 @@ def ground(things: neutron.Things) -> Iterator[Ground]:
     with neutron.running(things) as network:
         image = SimpleNamespace(images=lambda **_: [])
         connection = SimpleNamespace(network=network, compute=compute, image=image, current_project_id=ADMIN)
-        ground.__dict__["connection"] = connection
+        monkeypatch.setattr(Ground, "connection", connection)
         yield ground
 
 
