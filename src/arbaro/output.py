@@ -12,13 +12,38 @@ from arbaro.errors import ArbaroError
 
 
 def say(text: str = "") -> None:
-    """Print one line for the person."""
-    print(text, flush=True)
+    """Print for the person; what would steer the terminal is made visible."""
+    print(shown(text), flush=True)
 
 
 def warn(text: str) -> None:
-    """Print one line to standard error."""
-    print(text, file=sys.stderr, flush=True)
+    """The same to standard error."""
+    print(shown(text), file=sys.stderr, flush=True)
+
+
+def hand_over(text: str) -> None:
+    """Print something for a program, to the byte: what a shell evaluates, a file's text."""
+    print(text, flush=True)
+
+
+def shown(text: str) -> str:
+    """A text without what acts on a terminal or is not seen there; line ends and tabs stay.
+
+    Somebody else's file must not colour, move or turn round what arbaro says.
+    """
+    return text if text.isprintable() else "".join(map(_visible, text.replace("\r\n", "\n")))
+
+
+def in_one_line(text: str) -> str:
+    """The same, with line ends and tabs made visible too: for names and cells of tables."""
+    return shown(text).replace("\n", "\\n").replace("\t", "\\t")
+
+
+def _visible(character: str) -> str:
+    if character.isprintable() or character in "\n\t":
+        return character
+    code = ord(character)
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
 def print_json(value: Any) -> None:
@@ -34,7 +59,7 @@ def print_table(rows: Sequence[Mapping[str, Any]]) -> None:
         _print_rich_table(rows)
         return
     heads = list(rows[0])
-    cells = [[head.upper() for head in heads], *([str(row[head]) for head in heads] for row in rows)]
+    cells = [[head.upper() for head in heads], *([in_one_line(str(row[head])) for head in heads] for row in rows)]
     widths = [max(len(line[column]) for line in cells) for column in range(len(heads))]
     for line in cells:
         say("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
@@ -51,13 +76,13 @@ def _print_rich_table(rows: Sequence[Mapping[str, Any]]) -> None:
         column.overflow = "fold"
     for row in rows:
         # What clouds call things may look like markup.
-        table.add_row(*(Text(str(cell)) for cell in row.values()))
+        table.add_row(*(Text(in_one_line(str(cell))) for cell in row.values()))
     Console().print(table)
 
 
 def print_error(error: ArbaroError, *, log: Path | None = None) -> None:
     """Print what failed, likely why, and what to type next."""
-    warn(paint("31;1", "Error: ", sys.stderr) + error.what)
+    print(paint("31;1", "Error: ", sys.stderr) + shown(error.what), file=sys.stderr, flush=True)
     for line in error.why.splitlines():
         warn(f"  {line}")
     if error.hint:
@@ -74,5 +99,5 @@ def seconds(value: float) -> str:
 
 def paint(code: str, text: str, stream: Any = None) -> str:
     """The text in a colour of the terminal, where there is one and nobody has said NO_COLOR."""
-    shown = (stream or sys.stdout).isatty() and not os.environ.get("NO_COLOR")
-    return f"\x1b[{code}m{text}\x1b[0m" if shown else text
+    coloured = (stream or sys.stdout).isatty() and not os.environ.get("NO_COLOR")
+    return f"\x1b[{code}m{text}\x1b[0m" if coloured else text

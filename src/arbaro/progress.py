@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from arbaro.forecast import Forecast
-from arbaro.output import paint, say, seconds
+from arbaro.output import hand_over, in_one_line, paint, seconds
 from arbaro.runs import current_run
 from arbaro.settings import cache_dir
 from arbaro.steps import Note, Outcome, Plan, Step
@@ -58,30 +58,32 @@ class Progress:
             self._running[step] = (now, "")
             self._forecast.start(step, now)
             if not self._moves:
-                self._print(f"  … {step}")
+                self._print(f"  … {in_one_line(str(step))}")
         return lambda text: self._note(step, text)
 
     def end(self, outcome: Outcome) -> None:
         """Show how a step ended, and how long it took."""
         step, took = outcome.step, seconds(outcome.seconds)
+        title = in_one_line(str(step))
         with self._lock:
             self._running.pop(step, None)
             self._forecast.end(outcome)
             if outcome.skipped:
-                self._print(paint("2", f"  – {step}: done before"))
+                self._print(paint("2", f"  – {title}: done before"))
             elif outcome.error:
-                self._print(paint("31", "  ✗ ") + f"{step}  {took}")
+                self._print(paint("31", "  ✗ ") + f"{title}  {took}")
             else:
                 self._times[str(step)] = outcome.seconds
-                self._print(paint("32", "  ✓ ") + f"{step}  {paint('2', took)}")
+                self._print(paint("32", "  ✓ ") + f"{title}  {paint('2', took)}")
 
     def _note(self, step: Step, text: str) -> None:
         with self._lock:
             if step in self._running:
-                self._running[step] = (self._running[step][0], text)
+                self._running[step] = (self._running[step][0], in_one_line(text))
 
     def _print(self, text: str) -> None:
-        say(text)
+        # Its colours are ours; what is named in it was made visible before.
+        hand_over(text)
         self._last_line = time.monotonic()
 
     @contextlib.contextmanager
@@ -107,7 +109,9 @@ class Progress:
         step = min(self._running, key=lambda running: self._running[running][0])
         began, note = self._running[step]
         others = f" (and {len(self._running) - 1} more)" if len(self._running) > 1 else ""
-        return f"{step}{others}  {seconds(now - began)} · {self._ahead(now)}" + (f" · {note}" if note else "")
+        return f"{in_one_line(str(step))}{others}  {seconds(now - began)} · {self._ahead(now)}" + (
+            f" · {note}" if note else ""
+        )
 
     def _ahead(self, now: float) -> str:
         left = self._forecast.left(now)

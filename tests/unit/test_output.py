@@ -11,6 +11,7 @@ import pexpect
 import pytest
 
 from arbaro import output, progress
+from arbaro.errors import ArbaroError
 from arbaro.forecast import Forecast
 from arbaro.progress import Progress
 from arbaro.steps import Outcome, Step
@@ -116,3 +117,17 @@ def test_a_table_for_other_programs_is_plain_and_uncut() -> None:
 def test_durations_read_well() -> None:
     assert output.seconds(8.4) == "8 s"
     assert output.seconds(200) == "3 min 20 s"
+
+
+def test_nothing_from_a_file_steers_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    evil = "\x1b]0;x\x07\u202e\u200bpro\u00a0d\x9b31m\r"
+    output.say(evil)
+    output.warn(evil)
+    output.print_table([{"name": evil + "\nX", "é→…": "東京"}])
+    output.print_error(ArbaroError(evil, why=evil, hint=evil))
+    seen = capsys.readouterr()
+    assert all(line.isprintable() for line in (seen.out + seen.err).split("\n"))
+    assert "\\x1b]0;x\\x07\\u202e\\u200bpro\\xa0d\\x9b31m\\x0d" in seen.out and "東京" in seen.out
+    assert "\\nX" in seen.out, "a cell is one line"
+    output.hand_over(evil)
+    assert capsys.readouterr().out == evil + "\n"

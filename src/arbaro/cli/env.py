@@ -78,9 +78,9 @@ def env_use(name: str | None, leave: bool, shell: str | None, project: str, **mo
             hint="arbaro env shell NAME opens a sub-shell without that.",
         )
     if leave:
-        output.say(LEAVE)
+        output.hand_over(LEAVE)
     else:
-        output.say(shell_words(_place(name, project, modes), shell))
+        output.hand_over(shell_words(_place(name, project, modes), shell))
     return EXIT_OK
 
 
@@ -148,18 +148,31 @@ def env_add(name: str, kind: str | None, keyring: bool, **said: Any) -> int:
 @click.option("--as", "name", metavar="NAME", help="The environment's name, for one openrc file.")
 @KIND
 @click.option("--replace", is_flag=True, help="Write over an environment of the same name.")
-def env_import(paths: tuple[Path, ...], name: str | None, kind: str | None, replace: bool) -> int:
+@click.option("--take", "taken", metavar="VARIABLE", multiple=True, help="A variable of your shell that FILE may use.")
+@click.option("--evaluate", is_flag=True, help="Let bash run FILE, shut in: no files, no network, no programs.")
+def env_import(
+    paths: tuple[Path, ...], name: str | None, kind: str | None, replace: bool, taken: tuple[str, ...], evaluate: bool
+) -> int:
     """Take over openrc files (read, never executed) or other clouds.yaml files; nothing is done if one is wrong.
 
     \b
     arbaro env import ~/openrc/*
+    arbaro env import --evaluate strange-openrc.sh      answers its questions now, and keeps the answers
     """
     from arbaro import output
-    from arbaro.envs import book
+    from arbaro.envs import book, openrc, sandbox
 
     if name and len(paths) > 1:
         raise ArbaroError("One name cannot be given to several files.", hint="arbaro env import --as NAME FILE")
-    arrivals = [arrival for path in paths for arrival in book.arrivals(path, name)]
+    given = openrc.taken_from(os.environ, taken)
+
+    def read(path: Path) -> openrc.Openrc:
+        found = sandbox.evaluate(path, given) if evaluate else openrc.read(path, given)
+        if found.left_out:
+            output.warn(f"Left out of {path}: {', '.join(found.left_out)} (only OS_… and a few others are taken over).")
+        return found
+
+    arrivals = [arrival for path in paths for arrival in book.arrivals(path, name, read)]
     for imported in book.take_over(arrivals, kind=kind, replace=replace):
         output.say(imported)
     return EXIT_OK
@@ -187,7 +200,7 @@ def env_export(name: str, target: Path | None) -> int:
         cloudsfile.replace(target, text, private=True)
         output.say(f"Wrote {target}.")
     else:
-        output.say(text.rstrip("\n"))
+        output.hand_over(text.rstrip("\n"))
     return EXIT_OK
 
 

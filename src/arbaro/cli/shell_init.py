@@ -32,5 +32,5 @@ def shell_init(shell: str | None, refresh: bool, openstack: bool) -> int:
     if openstack:
         shellinit.write_openstack_words(processes.run([openstack_command(), "complete", "--shell", "bash"]))
     if shell:
-        output.say(shellinit.init_text(shell, sorted(cli.commands), sorted(env.commands)))
+        output.hand_over(shellinit.init_text(shell, sorted(cli.commands), sorted(env.commands)))
     return EXIT_OK

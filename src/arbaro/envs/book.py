@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The book of environments is clouds.yaml itself: what is added, imported, marked and removed there."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from arbaro.cloudsfile import GONE, Changes
 from arbaro.cloudspaths import clouds_file, secure_file
 from arbaro.envs import clouds, files, openrc, translate, vault
 from arbaro.envs.environment import OURS
+from arbaro.envs.openrc import Openrc
 from arbaro.errors import ArbaroError
 from arbaro.settings import clouds_dir
 
@@ -25,14 +26,17 @@ class Arrival:
     source: Path
 
 
-def arrivals(path: Path, name: str | None) -> list[Arrival]:
-    """What a file holds: a clouds.yaml any number of environments, an openrc one. Raises ArbaroError with its line."""
+def arrivals(path: Path, name: str | None, read: Callable[[Path], Openrc] = openrc.read) -> list[Arrival]:
+    """What a file holds: a clouds.yaml any number of environments, an openrc one (by `read`).
+
+    Raises ArbaroError with its line.
+    """
     if not path.is_file():
         raise ArbaroError(f"There is no file {path}.", hint=f"ls -l {path.parent}")
     if path.suffix in (".yaml", ".yml", ".json"):
         return [_arrival_of(name, entry, secret, path) for name, entry, secret in _usable(path)]
-    entry, secret = translate.to_entries(openrc.read(path), str(path))
-    return [Arrival(name or translate.name_of(path, entry), entry, secret, path)]
+    entry, secret = translate.to_entries(read(path), str(path))
+    return [Arrival(translate.safe_name(name or translate.name_of(path, entry), path), entry, secret, path)]
 
 
 def _usable(path: Path) -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]]:
@@ -51,11 +55,12 @@ def _usable(path: Path) -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]]:
 
 def _arrival_of(name: str, entry: Mapping[str, Any], secret: Mapping[str, Any], path: Path) -> Arrival:
     """Secrets that stand in somebody's clouds.yaml belong into secure.yaml."""
+    translate.refuse_code(entry, path)
     rest, hidden = _parted(entry)
     rest["auth"], hidden_auth = _parted(entry.get("auth") or {})
     hidden_auth |= dict(secret.get("auth") or {})
     hidden |= {**secret, "auth": hidden_auth} if hidden_auth else dict(secret)
-    return Arrival(name, rest, hidden, path)
+    return Arrival(translate.safe_name(name, path), rest, hidden, path)
 
 
 def _parted(values: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -5,7 +5,8 @@ import sys
 from collections.abc import Callable
 
 from arbaro.envs import guard, switch
-from arbaro.envs.environment import PRODUCTION, Environment, refuse_faulty
+from arbaro.envs.environment import Environment, refuse_faulty
+from arbaro.envs.kinds import PRODUCTION
 from arbaro.envs.switch import PLAIN, SESSION, WRITE, Place
 from arbaro.errors import ArbaroError
 

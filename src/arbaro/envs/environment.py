@@ -1,20 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """What an environment is: one region of one entry in clouds.yaml, and how careful to be with it."""
 
-import re
 from dataclasses import asdict, dataclass
 from fnmatch import fnmatchcase
 
 from arbaro.errors import ArbaroError
 
-DEVELOPMENT, TEST, PRODUCTION = KINDS = ("development", "test", "production")
-#: The parts of a name that tell the kind; the first that matches counts.
-_HINTS = (
-    (PRODUCTION, re.compile(r"(?:^|[^a-z])(?:prod|prd|live)")),
-    (TEST, re.compile(r"(?:^|[^a-z])(?:test|stag|stg|stage|qa|beta|rc|uat)")),
-    # The personal clouds of `arbaro up` are for playing.
-    (DEVELOPMENT, re.compile(r"(?:^|[^a-z])(?:dev|lab|play|sandbox)|^arbaro-|^devstack")),
-)
 #: The part of a cloud's entry that is ours; openstacksdk and gophercloud pass over what they don't know.
 OURS = "arbaro"
 
@@ -35,11 +26,6 @@ class Environment:
     secret: str
     #: Why openstacksdk cannot use its entry, in words without any of its values; empty if it can.
     fault: str = ""
-
-
-def guess_kind(name: str) -> str:
-    """The kind that a name speaks of; what speaks of none is treated as production, which is the careful side."""
-    return next((kind for kind, hint in _HINTS if hint.search(name.lower())), PRODUCTION)
 
 
 def find(name: str, environments: list[Environment]) -> Environment:

@@ -13,7 +13,8 @@ from openstack.exceptions import SDKException
 
 from arbaro import cloudsfile
 from arbaro.cloudspaths import clouds_file, secure_file, vendor_places
-from arbaro.envs.environment import OURS, Environment, guess_kind
+from arbaro.envs.environment import OURS, Environment
+from arbaro.envs.kinds import guess_kind
 from arbaro.envs.translate import SECRETS
 
 #: What a wrong entry makes openstacksdk raise. Its messages may quote the entry, so they are not shown.

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from arbaro.cloudspaths import KEPT_CHOICES, clouds_file, is_there, kept_choices, secure_file
 from arbaro.envs import views
-from arbaro.envs.environment import PRODUCTION, Environment
+from arbaro.envs.environment import Environment
+from arbaro.envs.kinds import PRODUCTION
 from arbaro.errors import ArbaroError
 
 #: The credentials as clouds.yaml has them; or short-lived ones: refused on writing, for writing, for a secret that is

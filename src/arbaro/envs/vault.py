@@ -7,8 +7,12 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
+import click
+
 from arbaro.envs.environment import OURS, Environment
+from arbaro.envs.translate import SECRETS
 from arbaro.errors import ArbaroError
+from arbaro.output import in_one_line
 
 _SERVICE = "arbaro environment"
 #: The ways to log in that need a secret of ours; others (kerberos, a browser, none at all) do without.
@@ -48,13 +52,15 @@ def secret_of(environment: Environment, entry: Mapping[str, Any]) -> dict[str, s
             )
         return {key: found}
     asked = (entry.get(OURS) or {}).get("asked") or {}
-    return {name.removeprefix("OS_").lower(): ask(f"{environment.name}: {name}") for name in asked}
+    keys = {name.removeprefix("OS_").lower(): name for name in asked}
+    return {key: ask(f"{environment.name}: {name}", hidden=key in SECRETS) for key, name in keys.items()}
 
 
-def ask(what: str) -> str:
+def ask(what: str, *, hidden: bool = True) -> str:
     """Ask for a secret without showing it; where there is no terminal, read one line of standard input."""
     if sys.stdin.isatty():
-        return getpass.getpass(f"{what}: ")
+        prompt = f"{in_one_line(what)}: "
+        return getpass.getpass(prompt) if hidden else str(click.prompt(prompt, err=True, prompt_suffix=""))
     secret = sys.stdin.readline().rstrip("\n")
     if not secret:
         raise ArbaroError(f"{what} was asked for, and standard input is empty.", hint="Type it in a terminal.")

@@ -7,4 +7,4 @@ export OS_REGION_NAME="eu-1"
 export OS_INTERFACE=public
 export OS_APPLICATION_CREDENTIAL_ID=3e2a1f
 export OS_APPLICATION_CREDENTIAL_SECRET=5Ab-_x
-export OS_CACERT=$HOME/ca.pem
+export OS_CACERT=/etc/ssl/ca.pem

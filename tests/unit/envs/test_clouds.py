@@ -9,7 +9,8 @@ import pytest
 
 from arbaro.cloudspaths import clouds_file, secure_file
 from arbaro.envs import book, clouds, index
-from arbaro.envs.environment import Environment, find, guess_kind, matching
+from arbaro.envs.environment import Environment, find, matching
+from arbaro.envs.kinds import guess_kind
 from arbaro.errors import ArbaroError
 
 OTHERS = """\
