@@ -9,7 +9,7 @@ No message holds a value of a file: it might be a password.
 import io
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -173,11 +173,12 @@ def _ruamel(text: str) -> Any:
 def _changed_yaml(text: str, path: Path, changes: Changes, cache_tokens: bool) -> str:
     from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
-    # ruamel loses comments before the document's start, and those after an entry that goes.
+    # ruamel loses comments before the document's start, and those after an entry that goes or is written anew.
     start = re.search(r"^---", text, re.MULTILINE)
-    head, text = (text[: start.start()], text[start.start() :]) if start and "%" not in text else ("", text)
-    for (name, *rest), value in changes.items():
-        text = _without(text, name) if value is GONE and not rest else text
+    directives = re.search(r"^%", text, re.MULTILINE)
+    head, text = (text[: start.start()], text[start.start() :]) if start and not directives else ("", text)
+    for name, *rest in changes:
+        text = text if rest else _without(text, name)
     yaml = _ruamel(text)
     try:
         document = yaml.load(text)
@@ -207,9 +208,27 @@ def _without(text: str, name: str) -> str:
             if len(clouds.value) == 1:
                 head = section.start_mark.line
                 lines[head] = lines[head].replace(":", ": {}", 1)
-            shorter = "".join(lines[:begin] + lines[end:])
+            shorter = "".join(lines[:begin] + _comments_between(lines, begin, end, value) + lines[end:])
             return shorter if _lacks_only(shorter, text, name) else text
     return text
+
+
+def _comments_between(lines: list[str], begin: int, end: int, entry: "yaml.Node") -> list[str]:
+    """The comments at the left margin among an entry's lines: they are the file's, and ruamel may write on behind them."""
+    taken = {line for part in _scalars(entry) for line in range(part.start_mark.line, part.end_mark.line + 1)}
+    return [lines[n] for n in range(begin, end) if lines[n].startswith("#") and n not in taken]
+
+
+def _scalars(node: "yaml.Node") -> Iterator["yaml.Node"]:
+    """All scalars of a node, keys included."""
+    import yaml
+
+    if isinstance(node, yaml.CollectionNode):
+        for part in node.value:
+            for inner in part if isinstance(part, tuple) else (part,):
+                yield from _scalars(inner)
+    else:
+        yield node
 
 
 def _lacks_only(shorter: str, text: str, name: str) -> bool:
