@@ -214,7 +214,7 @@ def _without(text: str, name: str) -> str:
 
 
 def _comments_between(lines: list[str], begin: int, end: int, entry: "yaml.Node") -> list[str]:
-    """The comments at the left margin among an entry's lines: they are the file's, and ruamel may write on behind them."""
+    """The comments at the left margin among an entry's lines: they are the file's, and ruamel may write behind them."""
     taken = {line for part in _scalars(entry) for line in range(part.start_mark.line, part.end_mark.line + 1)}
     return [lines[n] for n in range(begin, end) if lines[n].startswith("#") and n not in taken]
 
