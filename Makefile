@@ -33,7 +33,7 @@ engine: dev  ## playbooks by real Ansible, on this machine (no root)
 
 envs: dev  ## environments in real bash, zsh and fish, on fake clouds
 	tests/install envs
-	$(PYTEST) tests/envs
+	$(PYTEST) tests/envs -m 'not soak'
 
 plugins: dev .venv-machines/.dev  ## plug-ins inside real neutron and nova (root, for what it installs and for namespaces)
 	tests/install plugins
@@ -56,7 +56,7 @@ machines-live: .venv-machines/.dev  ## the same with real ramdisk and disks, in 
 live: dev  ## live tests: a real cloud, made by our own command (root; KEEP=1 keeps it)
 	$(PYTEST) tests/live -m 'not soak' $(if $(KEEP),--keep)
 live-soak: dev  ## the longer ones of them (root)
-	$(PYTEST) tests/live -m soak
+	$(PYTEST) tests/live tests/envs -m soak
 
 prepare: dev .venv-machines/.dev  ## what suites fetch by pip, so that they need not wait for it
 	tests/plugins/nova/run fetch

@@ -173,12 +173,13 @@ def _ruamel(text: str) -> Any:
 def _changed_yaml(text: str, path: Path, changes: Changes, cache_tokens: bool) -> str:
     from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
-    # ruamel loses comments before the document's start, and those after an entry that goes or is written anew.
+    # ruamel loses comments before the document's start, and those after an entry that goes or a last one written anew.
     start = re.search(r"^---", text, re.MULTILINE)
     directives = re.search(r"^%", text, re.MULTILINE)
     head, text = (text[: start.start()], text[start.start() :]) if start and not directives else ("", text)
-    for name, *rest in changes:
-        text = text if rest else _without(text, name)
+    for (name, *rest), value in changes.items():
+        last = list(parse(text, path).get("clouds") or {})[-1:] == [name]
+        text = _without(text, name) if not rest and (value is GONE or last) else text
     yaml = _ruamel(text)
     try:
         document = yaml.load(text)

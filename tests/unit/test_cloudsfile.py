@@ -26,8 +26,9 @@ from arbaro import cloudsfile, cloudspaths, cloudstext
 from arbaro.cloudsfile import GONE
 from arbaro.errors import ArbaroError
 
+# The same examples in each run: a new find must not stop an unrelated change. Search on with `--hypothesis-seed=random` and more examples.
 QUICK = settings(
-    max_examples=100, deadline=None, phases=[Phase.explicit, Phase.generate], suppress_health_check=list(HealthCheck)
+    max_examples=100, deadline=None, derandomize=True, phases=[Phase.explicit, Phase.generate], suppress_health_check=list(HealthCheck)
 )
 #: What YAML 1.1 or 1.2 takes for something else than text, and what needs quotes for other reasons.
 ODD = [
@@ -92,6 +93,7 @@ def read(text: str, form: str) -> Any:
 )
 @example(clouds={"x": {"auth": {}}}, form="comments", name="y", entry={"auth": {"k": "v"}}, top={})
 @example(clouds={"x": None, "y": {"auth": {"k": "%"}}}, form="comments", name="y", entry={"auth": {"k": "v"}}, top={})
+@example(clouds={"a": {"auth": {}}, "b": {"auth": {}}}, form="comments", name="a", entry={"auth": {}}, top={})
 @QUICK
 def test_other_entries_are_what_they_were(clouds: dict[str, Any], form: str, name: str, entry: Any, top: Any) -> None:
     path, text = Path(f"clouds.{form}"), FORMS[form]({"clouds": clouds, **top}).replace("\r\n", "\n")
