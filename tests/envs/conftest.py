@@ -56,7 +56,7 @@ class Home:
         file.write_text(f"{load}\n{script}\n")
         flags = {"bash": ["--norc"], "zsh": ["-f"], "fish": ["--no-config"]}[shell]
         done = subprocess.run(
-            [shell, *flags, file], env=self.variables, cwd=cwd or self.path, capture_output=True, text=True, timeout=240
+            [shell, *flags, file], env=self.variables, cwd=cwd or self.path, capture_output=True, text=True, timeout=900
         )
         return done.stdout + done.stderr
 

@@ -137,7 +137,8 @@ def test_a_thousand_random_switches_in_eight_shells_at_once(home: Home) -> None:
 
 def edit_meanwhile(home: Home, over: threading.Event) -> None:
     """Another tab adds, marks and removes environments all the while."""
-    while not over.wait(2):
+    # Each edit makes one run read the files with openstacksdk: seconds of a busy machine.
+    while not over.wait(5):
         for words in (["mark", "dev-3", random.choice(["development", "test"])], ["mark", "dev-2", "test"]):
             subprocess.run([ARBARO, "env", *words], env=home.variables, check=True, capture_output=True)
 
