@@ -28,7 +28,11 @@ from arbaro.errors import ArbaroError
 
 # The same examples in each run: a new find must not stop an unrelated change. Search on with `--hypothesis-seed=random` and more examples.
 QUICK = settings(
-    max_examples=100, deadline=None, derandomize=True, phases=[Phase.explicit, Phase.generate], suppress_health_check=list(HealthCheck)
+    max_examples=100,
+    deadline=None,
+    derandomize=True,
+    phases=[Phase.explicit, Phase.generate],
+    suppress_health_check=list(HealthCheck),
 )
 #: What YAML 1.1 or 1.2 takes for something else than text, and what needs quotes for other reasons.
 ODD = [
