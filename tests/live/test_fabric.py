@@ -34,7 +34,7 @@ def first(cloud: Tool) -> Guest:
 
 @pytest.fixture(scope="module")
 def pool(cloud: Tool, first: Guest) -> IPv4Network:
-    (subnet,) = cloud.openstack("subnet", "list")
+    (subnet,) = cloud.openstack("subnet", "list", "--name", "provider")
     return IPv4Network(subnet["Subnet"])
 
 

@@ -24,6 +24,8 @@ _OF_A_LOGIN = re.compile(
 )
 #: Other shells know themselves by these; in bash they are not set.
 _OF_OTHER_SHELLS = ("ZSH_VERSION", "KSH_VERSION", "FISH_VERSION", "ZSH_NAME", "YASH_VERSION")
+#: What a file adds to its own proxy exceptions; the shell's own ones stay there and are no part of an environment.
+_OF_PROXIES = ("no_proxy", "NO_PROXY")
 
 #: Longer than any credential; a loop can double a value with each round.
 _LONGEST = 100_000
@@ -68,7 +70,7 @@ class Scope:
         if _OF_BASH.fullmatch(name):
             known = name in ("BASH_VERSION", "BASH", "BASH_SOURCE")
             return Unknown(f"${name} is set by the shell itself", line, name=name if known else "")
-        if name.startswith("OS_") or name in _OF_OTHER_SHELLS:
+        if name.startswith("OS_") or name in (*_OF_OTHER_SHELLS, *_OF_PROXIES):
             return None
         return Unknown(f"${name} is a variable of your own shell, which this file does not set", line, foreign=True)
 
@@ -132,7 +134,7 @@ class Scope:
 
 def is_of_the_person(name: str, text: str, has_default: bool) -> bool:
     """Say whether this text reads a variable that it never sets and that a person's shell may have."""
-    if name.startswith(("OS_", "BASH_")) or name in _OF_OTHER_SHELLS:
+    if name.startswith(("OS_", "BASH_")) or name in (*_OF_OTHER_SHELLS, *_OF_PROXIES):
         return False
     if _OF_BASH.fullmatch(name) or _OF_A_LOGIN.fullmatch(name):
         return not re.search(rf"\b{name}\+?=", text)
