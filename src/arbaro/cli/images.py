@@ -17,11 +17,10 @@ def images() -> None:
 def images_list(as_json: bool) -> int:
     """List host images and guest images."""
     from arbaro import output
-    from arbaro.cluster import guests
-    from arbaro.cluster import images as room
+    from arbaro.cluster import baking, guests
 
     provider()
-    hosts, built = room.list_images(), guests.list_guests()
+    hosts, built = baking.list_images(), guests.list_guests()
     if as_json:
         output.print_json({"hosts": hosts, "guests": built})
     else:
@@ -58,7 +57,7 @@ def images_build(names: tuple[str, ...], release: str, verbose: bool) -> int:
     announce_packages()
     with only_one_for_images():
         run("images", "prepare", lifecycle.prepare_machine, verbose=verbose)
-        guest_steps = [recipe.step() for recipe in recipes]
+        guest_steps = [recipe.built.step() for recipe in recipes]
         plan: list[Step | list[Step]] = [*guest_steps]
         if {"hosts", "machines"} & wanted:
             images = HostImages(chosen, DEFAULT_DRIVER, machine.look_at_machine(), machines="machines" in wanted)
@@ -75,27 +74,28 @@ def images_build(names: tuple[str, ...], release: str, verbose: bool) -> int:
 def images_prune(dry_run: bool) -> int:
     """Remove images that no cloud uses and that the next `up` would not use either."""
     from arbaro import output
-    from arbaro.cluster import guests, machine
-    from arbaro.cluster import images as room
-    from arbaro.cluster.agents import prune_agents
+    from arbaro.cluster import baking, machine
+    from arbaro.cluster.agents import agents_dir
+    from arbaro.cluster.built import prune_built
     from arbaro.cluster.drivers import NETWORK_DRIVERS
-    from arbaro.cluster.machine_parts import disk, prune_parts
+    from arbaro.cluster.guests import EXTRA_PACKAGES, Guest, guests_dir
+    from arbaro.cluster.images import HostImages
+    from arbaro.cluster.machine_parts import disk, parts_dir
     from arbaro.releases import list_releases, load_release
 
     provider()
     with only_one_for_images():
         host = machine.look_at_machine()
         current = [
-            room.HostImages(load_release(r), n, host, machines)
-            for r in list_releases()
-            for n in NETWORK_DRIVERS
-            for machines in (False, True)
+            HostImages(load_release(r), n, host, machines=True) for r in list_releases() for n in NETWORK_DRIVERS
         ]
-        keep = [name for one in current for name in (one.base, *map(one.name, one.roles))]
-        removed = [*room.prune_images(keep, dry_run=dry_run), *guests.prune_guests(dry_run=dry_run)]
-        removed += prune_agents({agent.name for one in current for agent in one.agents}, dry_run=dry_run)
-        parts = {part.path for one in current for part in one.parts.values()} | {disk(guests.Guest("tiny")).path}
-        removed += prune_parts(parts, dry_run=dry_run)
+        hosts = [name for one in current for name in (one.base, *one.names)]
+        agents = [built.path for one in current for built in one.agents.values()]
+        guests = [Guest(name).directory for name in EXTRA_PACKAGES]
+        parts = [part.path for one in current for part in one.parts.values()] + [disk(Guest("tiny")).path]
+        removed = baking.prune_images(hosts, dry_run=dry_run)
+        for directory, keep in ((guests_dir(), guests), (agents_dir(), agents), (parts_dir(), parts)):
+            removed += prune_built(directory, keep, dry_run=dry_run)
     verb = "Would remove" if dry_run else "Removed"
     output.say("\n".join(f"{verb} {name}" for name in removed) or "Nothing to remove.")
     return EXIT_OK

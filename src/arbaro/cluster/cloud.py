@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from arbaro.cluster import identity, machine, playbooks
-from arbaro.cluster.agents import agents_dir
+from arbaro.cluster.baking import exists
 from arbaro.cluster.drivers import DEFAULT_DRIVER
 from arbaro.cluster.ground import Ground
 from arbaro.cluster.guests import Guest
-from arbaro.cluster.images import HostImages, exists
+from arbaro.cluster.images import HostImages
 from arbaro.cluster.machine_parts import disk
 from arbaro.cluster.proof import Proof
 from arbaro.cluster.providers import Provider
@@ -86,8 +86,7 @@ class Cloud:
     @property
     def ansible_inventory(self) -> dict[str, Any]:
         """The same for Ansible, with the variables of its roles."""
-        images = {**self.images.variables, **self.images.agent_variables, "agent_images_dir": str(agents_dir())}
-        variables = images | self.images.machines_variables | self.spec.addresses
+        variables = self.images.inventory_variables | self.spec.addresses
         return playbooks.inventory(self.spec.hosts, variables, self.keeper)
 
     def reach(self, host: Host) -> Reach:
@@ -164,6 +163,6 @@ def check_room(cloud: Cloud) -> None:
     needed = sum(MEMORY[host.role] for host in missing)
     if cloud.spec.rack in missing:
         needed += MACHINES_SERVICE_MEMORY + cloud.spec.machines * MACHINE_MEMORY
-    built = all(exists(cloud.images.name(role)) for role in cloud.images.roles)
+    built = all(exists(name) for name in cloud.images.names)
     disk_needed = DISK + (MACHINES_DISK if cloud.spec.machines else 0)
     machine.check_room(needed, disk_needed if missing and not built else 1000, machine.look_at_machine())

@@ -26,7 +26,7 @@ def lay_ground(cloud: Cloud) -> Plan:
     """Images and networks: what two clouds that start at once would quarrel about, so only one does it at a time."""
     spec, guest = cloud.spec, cloud.ground.guest
     return [
-        *(cloud.images.steps(guest.step()) if cloud.lacks_hosts else [guest.step()]),
+        *(cloud.images.steps(guest.built.step()) if cloud.lacks_hosts else [guest.built.step()]),
         *([cloud.rack.disk.step()] if spec.machines else []),
         clean_after_builds(),
         Step(
@@ -143,7 +143,7 @@ def _start_host(cloud: Cloud, host: Host) -> Step:
                 **cloud.keeper.host_keys(host),
                 **cloud.keeper.host_secrets(host),
             }
-            cloud.provider.create_host(cloud.spec, host, cloud.images.name(host.role), files)
+            cloud.provider.create_host(cloud.spec, host, cloud.images.name(host), files)
         cloud.provider.start_host(cloud.spec.name, host.name)
 
     return Step("Start", lambda: cloud.state_of(host) != "running", apply, 2, host)

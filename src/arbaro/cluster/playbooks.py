@@ -2,6 +2,7 @@
 """Ansible decides what is on a host: here is what we tell it (the inventory), and how we run it."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from arbaro import ansible
@@ -58,9 +59,14 @@ def inventory(hosts: Sequence[Host], variables: Mapping[str, Any], keeper: Keepe
     }
 
 
-def run_playbook(name: str, inventory: Mapping[str, Any], note: Note, *, timeout: float = 1800) -> Report:
-    """Run one playbook of the collection, saying each task's name. Raises PlaybookFailed."""
-    collection = files_dir() / "ansible"
+def run_playbook(
+    name: str, inventory: Mapping[str, Any], note: Note, *, files: Path | None = None, timeout: float = 1800
+) -> Report:
+    """Run one playbook of the collection, or of the copy of it in `files`, and say each task's name.
+
+    Raises PlaybookFailed.
+    """
+    collection = (files or files_dir()) / "ansible"
     return ansible.run_playbook(
         collection / "playbooks" / f"{name}.yml",
         inventory,

@@ -9,8 +9,8 @@ from typing import Any
 
 from arbaro.checks import Finding, wait_until_silent
 from arbaro.cluster import machine
+from arbaro.cluster.built import Built
 from arbaro.cluster.ground import Ground
-from arbaro.cluster.machine_parts import Part
 from arbaro.cluster.spec import CloudSpec
 from arbaro.errors import ArbaroError
 from arbaro.steps import Note
@@ -44,7 +44,7 @@ class Rack:
 
     spec: CloudSpec
     ground: Ground
-    disk: Part
+    disk: Built
 
     def is_incomplete(self) -> bool:
         """Say whether image, flavour or network for machines is missing."""

@@ -1,16 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a cloud has because of physical machines is planned, and a cloud without them has none of it."""
 
-import json
 import re
 from ipaddress import IPv4Network
 from pathlib import Path
 
 import pytest
 
-from arbaro.cluster import identity, lifecycle, machine_parts, playbooks, rack, status
+from arbaro.cluster import identity, lifecycle, playbooks, rack, status
 from arbaro.cluster.cloud import Cloud
-from arbaro.cluster.guests import Guest
 from arbaro.cluster.providers import HostState
 from arbaro.cluster.providers.podman import wanted_routes
 from arbaro.cluster.spec import CloudSpec, check_machines
@@ -90,17 +88,6 @@ def test_servers_and_ramdisks_never_have_the_same_address() -> None:
     last = SPEC.addresses["rack_ramdisks"].partition(",")[2]
     assert (last, pool["start"]) == ("198.18.4.207", "198.18.4.208")
     assert SPEC.addresses["rack_gateway"] == "198.18.4.193/26"
-
-
-def test_parts_are_built_anew_when_what_goes_in_has_changed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(machine_parts.aptsources, "machine_sources", lambda suite: [])
-    parts = [machine_parts.service(), machine_parts.emulator(), machine_parts.ramdisk("bookworm")]
-    parts.append(machine_parts.disk(Guest("tiny")))
-    before = [part.path for part in parts]
-    monkeypatch.setattr(machine_parts, "digest", lambda paths: json.dumps([str(path) for path in paths]))
-    after = [machine_parts.service(), machine_parts.emulator(), machine_parts.ramdisk("bookworm")]
-    after.append(machine_parts.disk(Guest("tiny")))
-    assert not set(before) & {part.path for part in after}
 
 
 def test_too_many_machines_are_refused() -> None:
