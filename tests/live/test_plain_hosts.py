@@ -12,6 +12,7 @@ import pytest
 from arbaro.cluster.cloud import Cloud, Wish, wanted_cloud
 from arbaro.cluster.providers.podman import Podman
 from arbaro.hosts import hosts_file
+from tests.providers.contract import carry_out
 
 from .conftest import Tool
 from .test_cloud import play
@@ -26,7 +27,7 @@ def plain_hosts(cloud: Tool) -> Iterator[Cloud]:
     """One controller and one compute with nothing but Debian and sshd on them."""
     provider = Podman()
     plain = wanted_cloud(Wish(NAME, computes=1), provider)
-    provider.create_networks(plain.spec)
+    carry_out(provider.ground(plain.spec))
     plain.keeper.prepare(plain.spec.addresses, plain.spec.hosts)
     for host in plain.spec.hosts:
         files = {
@@ -37,7 +38,7 @@ def plain_hosts(cloud: Tool) -> Iterator[Cloud]:
         }
         provider.create_host(plain.spec, host, plain.images.base, files)
         provider.start_host(NAME, host.name)
-    provider.join_fabric(plain.spec)
+    carry_out(provider.junction(plain.spec))
     # Two clouds at work at once are more than two cores need to bear.
     cloud.arbaro("stop", "test")
     yield plain

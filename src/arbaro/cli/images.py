@@ -44,24 +44,24 @@ def images_build(names: tuple[str, ...], release: str, verbose: bool) -> int:
     arbaro images build machines
     arbaro images build debian-12
     """
-    from arbaro.cluster import guests, lifecycle, machine, machine_parts
+    from arbaro.cluster import guests, machine_parts
     from arbaro.cluster.drivers import DEFAULT_DRIVER
     from arbaro.cluster.images import HostImages, clean_after_builds
     from arbaro.releases import load_release
     from arbaro.steps import Step
 
-    provider()
+    podman = provider()
     wanted = {*names} | ({"tiny"} if "machines" in names else set()) or {"hosts", "tiny"}
     recipes = [guests.guest(name) for name in wanted if name not in ("hosts", "machines")]
     chosen = load_release(release)
     announce_packages()
     with only_one_for_images():
-        run("images", "prepare", lifecycle.prepare_machine, verbose=verbose)
+        run("images", "prepare", podman.preparation, verbose=verbose)
         guest_steps = [recipe.built.step() for recipe in recipes]
         plan: list[Step | list[Step]] = [*guest_steps]
         if {"hosts", "machines"} & wanted:
-            images = HostImages(chosen, DEFAULT_DRIVER, machine.look_at_machine(), machines="machines" in wanted)
-            plan = images.steps(*guest_steps)
+            images = HostImages(chosen, DEFAULT_DRIVER, podman.host_kind(), machines="machines" in wanted)
+            plan = images.steps(podman, *guest_steps)
         if "machines" in wanted:
             plan += [machine_parts.disk(guests.guest("tiny")).step()]
         plan.append(clean_after_builds())
@@ -74,7 +74,7 @@ def images_build(names: tuple[str, ...], release: str, verbose: bool) -> int:
 def images_prune(dry_run: bool) -> int:
     """Remove images that no cloud uses and that the next `up` would not use either."""
     from arbaro import output
-    from arbaro.cluster import baking, machine
+    from arbaro.cluster import baking
     from arbaro.cluster.agents import agents_dir
     from arbaro.cluster.built import prune_built
     from arbaro.cluster.drivers import NETWORK_DRIVERS
@@ -83,11 +83,11 @@ def images_prune(dry_run: bool) -> int:
     from arbaro.cluster.machine_parts import disk, parts_dir
     from arbaro.releases import list_releases, load_release
 
-    provider()
+    podman = provider()
     with only_one_for_images():
-        host = machine.look_at_machine()
+        kind = podman.host_kind()
         current = [
-            HostImages(load_release(r), n, host, machines=True) for r in list_releases() for n in NETWORK_DRIVERS
+            HostImages(load_release(r), n, kind, machines=True) for r in list_releases() for n in NETWORK_DRIVERS
         ]
         hosts = [name for one in current for name in (one.base, *one.names)]
         agents = [built.path for one in current for built in one.agents.values()]

@@ -47,7 +47,7 @@ def up(dry_run: bool, verbose: bool, **wishes: Any) -> int:
     """
     from arbaro import output
     from arbaro.cluster import lifecycle
-    from arbaro.cluster.cloud import Wish, check_room, wanted_cloud
+    from arbaro.cluster.cloud import Wish, check_capacity, wanted_cloud
     from arbaro.locks import only_one
     from arbaro.openstack import cloud_errors
 
@@ -61,11 +61,14 @@ def up(dry_run: bool, verbose: bool, **wishes: Any) -> int:
         output.say("The rest of the plan can be looked at when these packages are installed.")
         return EXIT_OK
     with only_one(wish.name, last=dry_run):
-        outcomes = run(wish.name, "prepare", lifecycle.prepare_machine, verbose=verbose, dry_run=dry_run)
+        outcomes = run(wish.name, "prepare", podman.preparation, verbose=verbose, dry_run=dry_run)
         with only_one_for_images():
             cloud = reached_directly(wanted_cloud(wish, podman))
             output.say(_describe(cloud))
-            check_room(cloud)
+            if older := cloud.older_hosts:
+                output.warn(f"Made from an older image, and kept: {', '.join(older)}. To have the newer one:")
+                output.warn(f"  arbaro down {wish.name}; arbaro up {wish.name}")
+            check_capacity(cloud)
             outcomes += run(wish.name, "ground", lambda: lifecycle.lay_ground(cloud), verbose=verbose, dry_run=dry_run)
         outcomes += run(wish.name, "up", lambda: lifecycle.up(cloud), verbose=verbose, dry_run=dry_run)
         if not dry_run:
@@ -96,15 +99,13 @@ def _check_wish(wish: "Wish") -> None:
 
 
 def _describe(cloud: "Cloud") -> str:
-    from arbaro.cluster.machine import look_at_machine
-
-    spec, host = cloud.spec, look_at_machine()
-    kind = "KVM" if host.virt_type == "kvm" else "QEMU without KVM"
+    spec, hosts = cloud.spec, cloud.provider.host_kind()
+    kind = "KVM" if hosts.virt_type == "kvm" else "QEMU without KVM"
     return (
         f"Cloud {spec.name}: OpenStack {spec.release.capitalize()}, 1 controller and "
         f"{spec.computes} compute{'s' if spec.computes > 1 else ''} on {spec.underlay}, "
         + (f"{spec.machines} emulated physical machine{'s' if spec.machines > 1 else ''}, " if spec.machines else "")
-        + f"guests by {kind} ({host.virt_reason})."
+        + f"guests by {kind} ({hosts.virt_reason})."
     )
 
 

@@ -35,8 +35,8 @@ IDENTITY = Path("etc/arbaro/identity.json")
 
 
 def exists(image: str) -> bool:
-    """Say whether podman has this image."""
-    return shell.succeeds(["podman", "image", "exists", image])
+    """Say whether it was baked on this machine."""
+    return Podman().has_image(image)
 
 
 def build_base(name: str, suite: str, note: Note) -> None:
@@ -122,7 +122,7 @@ def _configure(recipe: Recipe, host: Host, keeper: Keeper, note: Note) -> None:
     book = recipe.playbook.removesuffix(".yml")
     with tempfile.TemporaryDirectory() as tree:
         recipe.lay(Path(tree))
-        inventory = playbooks.inventory([host], variables, keeper)
+        inventory = playbooks.inventory([host], variables, keeper, keeper.reach)
         playbooks.run_playbook(book, inventory, note, files=Path(tree))
 
 

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from arbaro.cluster import identity, machine, playbooks
-from arbaro.cluster.baking import exists
 from arbaro.cluster.drivers import DEFAULT_DRIVER
 from arbaro.cluster.ground import Ground
 from arbaro.cluster.guests import Guest
@@ -18,18 +17,14 @@ from arbaro.cluster.providers import Provider
 from arbaro.cluster.rack import Rack
 from arbaro.cluster.spec import CloudSpec, choose_subnets
 from arbaro.errors import ArbaroError
-from arbaro.hosts import COMPUTE, CONTROLLER, RACK, TOR, Host
+from arbaro.hosts import Host
 from arbaro.inventory import Inventory
 from arbaro.reach import Reach
 from arbaro.releases import load_release
 from arbaro.settings import load_settings
 
-#: MiB: a controller, each compute with a guest, each switch; measured, see benchmarks/.
-MEMORY = {CONTROLLER: 2200, COMPUTE: 700, TOR: 80, RACK: 200}
-#: MiB: an emulated machine with QEMU, and its service on the controller. Estimated, not measured.
-MACHINE_MEMORY, MACHINES_SERVICE_MEMORY = 900, 400
-#: MiB that images and one cloud take on the disk; what machines add is estimated.
-DISK, MACHINES_DISK = 8000, 3000
+#: MiB that images take on this machine's disk; what those of machines add is estimated.
+IMAGES_DISK, MACHINES_DISK = 8000, 3000
 
 
 @dataclass(frozen=True)
@@ -60,8 +55,8 @@ class Cloud:
     @cached_property
     def images(self) -> HostImages:
         """The images that its hosts start from."""
-        release, host = load_release(self.spec.release), machine.look_at_machine()
-        return HostImages(release, self.spec.network, host, machines=bool(self.spec.machines))
+        release, kind = load_release(self.spec.release), self.provider.host_kind()
+        return HostImages(release, self.spec.network, kind, machines=bool(self.spec.machines))
 
     @cached_property
     def ground(self) -> Ground:
@@ -87,11 +82,11 @@ class Cloud:
     def ansible_inventory(self) -> dict[str, Any]:
         """The same for Ansible, with the variables of its roles."""
         variables = self.images.inventory_variables | self.spec.addresses
-        return playbooks.inventory(self.spec.hosts, variables, self.keeper)
+        return playbooks.inventory(self.spec.hosts, variables, self.keeper, self.reach)
 
     def reach(self, host: Host) -> Reach:
         """How one of its hosts is reached from here."""
-        return self.keeper.reach(host)
+        return self.provider.reach(self.spec, self.keeper.reach(host))
 
     @property
     def made_hosts(self) -> list[Host]:
@@ -103,6 +98,12 @@ class Cloud:
     def lacks_hosts(self) -> bool:
         """Say whether a host has still to be made from an image."""
         return self.made_hosts != self.spec.hosts
+
+    @property
+    def older_hosts(self) -> list[str]:
+        """The hosts that were made from another image than they would be made from today."""
+        wanted = {host.name: self.images.name(host) for host in self.spec.hosts}
+        return [s.name for s in self.provider.list_hosts(self.spec.name) if s.image != wanted.get(s.name)]
 
     def state_of(self, host: Host) -> str:
         """What the provider says of one host: missing, created, running or exited."""
@@ -156,13 +157,11 @@ def existing_cloud(name: str, provider: Provider) -> Cloud:
     return Cloud(found, provider)
 
 
-def check_room(cloud: Cloud) -> None:
-    """Refuse early what this machine cannot hold; hosts that run already have their room."""
+def check_capacity(cloud: Cloud) -> None:
+    """Refuse early what the provider cannot hold or this machine cannot build. Hosts that run have their share."""
     running = {state.name for state in cloud.provider.list_hosts(cloud.spec.name) if state.state == "running"}
     missing = [host for host in cloud.spec.hosts if host.name not in running]
-    needed = sum(MEMORY[host.role] for host in missing)
-    if cloud.spec.rack in missing:
-        needed += MACHINES_SERVICE_MEMORY + cloud.spec.machines * MACHINE_MEMORY
-    built = all(exists(name) for name in cloud.images.names)
-    disk_needed = DISK + (MACHINES_DISK if cloud.spec.machines else 0)
-    machine.check_room(needed, disk_needed if missing and not built else 1000, machine.look_at_machine())
+    cloud.provider.check_capacity(cloud.spec, missing)
+    if missing and not all(cloud.provider.has_image(name) for name in cloud.images.names):
+        disk = IMAGES_DISK + (MACHINES_DISK if cloud.spec.machines else 0)
+        machine.check_capacity(0, disk, machine.look_at_machine())

@@ -7,7 +7,7 @@ them within seconds, because packages, schemas and configuration are there; docs
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from arbaro.cluster.agents import agent_image, agents_dir
 from arbaro.cluster.buildkey import apt_parts, digest
 from arbaro.cluster.built import Built
 from arbaro.cluster.drivers import NETWORK_DRIVERS
-from arbaro.cluster.machine import Machine
+from arbaro.cluster.providers import HostKind, Provider
 from arbaro.cluster.recipes import SITE, Recipe, image_name, plays_of, roles_of
 from arbaro.hosts import COMPUTE, CONTROLLER, MACHINES, RACK, TOR, Host
 from arbaro.releases import Release
@@ -38,7 +38,7 @@ class HostImages:
 
     release: Release
     network: str
-    machine: Machine
+    kind: HostKind
     machines: bool = False
 
     @property
@@ -84,27 +84,48 @@ class HostImages:
             "machines_emulated_bundle": machine_parts.emulator(),
         }
 
-    def steps(self, *others: Step) -> list[Step | list[Step]]:
+    def steps(self, provider: Provider, *others: Step) -> list[Step | list[Step]]:
         """How the images come to be: the base and what others bring first, then the hosts', a layer last.
 
-        The steps `others` have nothing to do with them, and are done while there is time.
+        An image that the provider has is not baked. The steps `others` have nothing to do with images; they are done
+        while there is time.
         """
+        lacking = cache(lambda: self._lacking(provider))
+
+        def if_lacking(step: Step) -> Step:
+            return replace(step, needed=lambda: bool(lacking()) and step.needed())
+
+        def bake(recipe: Recipe) -> Step:
+            def needed() -> bool:
+                return recipe.image in lacking() and not baking.exists(recipe.name)
+
+            title = f"Bake the {recipe.image} image"
+            return Step(title, needed, lambda note: baking.bake(recipe, note), recipe.expected)
+
+        brought = (built.step() for built in (*self.agents.values(), *self.parts.values()))
         layers = [recipe for recipe in self.recipes.values() if recipe.parent != self.base]
         return [
             [
-                Step("Build the base image", lambda: not baking.exists(self.base), self._build_base, 55),
-                *(self._if_unbaked(built.step()) for built in (*self.agents.values(), *self.parts.values())),
+                if_lacking(Step("Build the base image", lambda: not baking.exists(self.base), self._build_base, 55)),
+                *map(if_lacking, brought),
                 *others,
             ],
-            self._if_unbaked(baking.make_build_network()),
-            [_bake(recipe) for recipe in self.recipes.values() if recipe not in layers],
-            *([[_bake(recipe) for recipe in layers]] if layers else []),
+            if_lacking(baking.make_build_network()),
+            [bake(recipe) for recipe in self.recipes.values() if recipe not in layers],
+            *([[bake(recipe) for recipe in layers]] if layers else []),
         ]
+
+    def _lacking(self, provider: Provider) -> set[str]:
+        """The images that are to be baked: those that the provider lacks, and what a layer among them is baked on."""
+        lacking = {image for image, recipe in self.recipes.items() if not provider.has_image(recipe.name)}
+        parents = {self.recipes[image].parent for image in lacking} - {self.base}
+        named = {recipe.name: image for image, recipe in self.recipes.items()}
+        return lacking | {named[parent] for parent in parents if not baking.exists(parent)}
 
     @property
     def variables(self) -> dict[str, Any]:
         """The variables that all images depend on."""
-        return playbooks.machine_variables(self.release.name, self.network, self.machine)
+        return playbooks.image_variables(self.release.name, self.network, self.kind)
 
     @property
     def inventory_variables(self) -> dict[str, Any]:
@@ -112,15 +133,6 @@ class HostImages:
         agents = {name: built.path.stem for name, built in self.agents.items()}
         places = {name: str(path) for name, path in self._paths(*self.parts).items()}
         return self.variables | agents | {"agent_images_dir": str(agents_dir())} | places | LOOK_INTERVAL
-
-    @cached_property
-    def _unbaked(self) -> list[str]:
-        """The images that were missing when this was first asked."""
-        return [name for name in self.names if not baking.exists(name)]
-
-    def _if_unbaked(self, step: Step) -> Step:
-        """The same step, needed only if an image has still to be baked."""
-        return replace(step, needed=lambda: bool(self._unbaked) and step.needed())
 
     def _recipe(
         self, role: str, *, variables: Mapping[str, Any] | None = None, places: Mapping[str, Path] | None = None
@@ -163,13 +175,3 @@ class HostImages:
 def clean_after_builds() -> Step:
     """The step that takes away what building has left behind, also a build that was killed."""
     return baking.clean_after_builds(IMAGES)
-
-
-def _bake(recipe: Recipe) -> Step:
-    name = recipe.name
-    return Step(
-        f"Bake the {recipe.image} image",
-        lambda: not baking.exists(name),
-        lambda note: baking.bake(recipe, note),
-        recipe.expected,
-    )

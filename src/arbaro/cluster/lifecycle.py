@@ -3,7 +3,7 @@
 
 import contextlib
 
-from arbaro.cluster import access, identity, machine
+from arbaro.cluster import access, identity
 from arbaro.cluster.cloud import Cloud
 from arbaro.cluster.images import clean_after_builds
 from arbaro.cluster.names import name_hosts
@@ -14,26 +14,15 @@ from arbaro.hosts import COMPUTE, RACK, Host, hosts_file
 from arbaro.steps import Note, Plan, Step
 
 
-def prepare_machine() -> Plan:
-    """What this machine needs before anything else; the packages are named before they are installed."""
-    return [
-        Step("Install Debian packages", lambda: bool(machine.missing_packages()), machine.install_packages, 25),
-        Step("Mend the cgroup tree for system containers", machine.cgroups_need_mending, machine.mend_cgroups),
-    ]
-
-
 def lay_ground(cloud: Cloud) -> Plan:
     """Images and networks: what two clouds that start at once would quarrel about, so only one does it at a time."""
     spec, guest = cloud.spec, cloud.ground.guest
     return [
-        *(cloud.images.steps(guest.built.step()) if cloud.lacks_hosts else [guest.built.step()]),
+        *(cloud.images.steps(cloud.provider, guest.built.step()) if cloud.lacks_hosts else [guest.built.step()]),
         *([cloud.rack.disk.step()] if spec.machines else []),
         clean_after_builds(),
-        Step(
-            "Make the networks",
-            lambda: cloud.provider.networks_are_missing(spec),
-            lambda _: cloud.provider.create_networks(spec),
-        ),
+        *(cloud.provider.publication(cloud.images.names) if cloud.lacks_hosts else []),
+        *cloud.provider.ground(spec),
     ]
 
 
@@ -47,11 +36,10 @@ def up(cloud: Cloud) -> Plan:
             lambda: not access.is_written(spec, cloud.keeper),
             lambda _: access.write_access(spec, cloud.keeper),
         ),
-        _write_rules(cloud),
         [_start_host(cloud, host) for host in (spec.controller, *spec.tors)],
         wait_for_controller(cloud),
         [_start_host(cloud, host) for host in _workers(cloud)],
-        _join_fabric(cloud),
+        *cloud.provider.junction(cloud.spec),
         [
             wait_for_services(cloud),
             name_hosts(cloud),
@@ -79,12 +67,12 @@ def start(cloud: Cloud) -> Plan:
         name = cloud.spec.name
         raise ArbaroError(f"The cloud {name} is not whole: hosts have still to be made.", hint=f"arbaro up {name}")
     return [
-        *prepare_machine(),
-        _write_rules(cloud),
+        *cloud.provider.preparation(),
+        *cloud.provider.ground(cloud.spec),
         [_start_host(cloud, host) for host in (cloud.spec.controller, *cloud.spec.tors)],
         wait_for_controller(cloud),
         [_start_host(cloud, host) for host in _workers(cloud)],
-        _join_fabric(cloud),
+        *cloud.provider.junction(cloud.spec),
         wait_for_services(cloud),
     ]
 
@@ -116,22 +104,6 @@ def _bring_machines(cloud: Cloud) -> Plan:
             Step("Enrol the machines", rack.lacks_machines, rack.enrol, 45 * cloud.spec.machines),
         ),
     ]
-
-
-def _write_rules(cloud: Cloud) -> Step:
-    return Step(
-        "Write this machine's packet rules for them",
-        lambda: cloud.provider.rules_are_missing(cloud.spec),
-        lambda _: cloud.provider.write_rules(cloud.spec),
-    )
-
-
-def _join_fabric(cloud: Cloud) -> Step:
-    return Step(
-        "Cable the hosts to the fabric",
-        lambda: cloud.provider.fabric_is_missing(cloud.spec),
-        lambda _: cloud.provider.join_fabric(cloud.spec),
-    )
 
 
 def _start_host(cloud: Cloud, host: Host) -> Step:

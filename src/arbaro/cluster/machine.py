@@ -89,7 +89,7 @@ def mend_cgroups(note: Note) -> None:
     shell.run(["mount", "-t", "cgroup", "-o", "hugetlb", "cgroup", HUGETLB])
 
 
-def check_room(memory: int, disk: int, machine: Machine) -> None:
+def check_capacity(memory: int, disk: int, machine: Machine) -> None:
     """Refuse to start what cannot fit. `memory` and `disk` are MiB that are needed.
 
     Raises ArbaroError that says what is there and what is needed.

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a personal cloud consists of: its hosts, networks and addresses. Pure, nothing is touched here."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 from itertools import pairwise
@@ -12,6 +12,10 @@ from arbaro.hosts import COMPUTE, CONTROLLER, MACHINES, RACK, TOR, Host
 
 MAX_COMPUTES = 20
 MAX_MACHINES = 9
+#: MiB: a controller, each compute with a guest, each switch; measured, see benchmarks/.
+MEMORY = {CONTROLLER: 2200, COMPUTE: 700, TOR: 80, RACK: 200}
+#: MiB: an emulated machine with QEMU, and its service on the controller. Estimated, not measured.
+MACHINE_MEMORY, MACHINES_SERVICE_MEMORY = 900, 400
 
 
 @dataclass(frozen=True)
@@ -128,6 +132,12 @@ def address_of(host: Host) -> IPv4Address:
     """A host's address on the underlay; each host of a cloud has one."""
     assert host.address is not None
     return host.address
+
+
+def memory_for(spec: CloudSpec, hosts: Collection[Host]) -> int:
+    """The MiB of memory that these hosts of the cloud need."""
+    machines = MACHINES_SERVICE_MEMORY + spec.machines * MACHINE_MEMORY if spec.rack in hosts else 0
+    return sum(MEMORY[host.role] for host in hosts) + machines
 
 
 def check_computes(number: int) -> None:

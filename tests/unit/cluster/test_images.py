@@ -10,11 +10,11 @@ import pytest
 
 from arbaro.cluster import agents, baking, buildkey, guests, identity, images, machine_parts, recipes
 from arbaro.cluster.guests import Guest
-from arbaro.cluster.machine import Machine
+from arbaro.cluster.providers import HostKind
 from arbaro.hosts import COMPUTE, CONTROLLER, MACHINES, Host
 from arbaro.releases import load_release
 
-MACHINE = Machine(2, 24000, 20000, "qemu", "")
+KIND = HostKind(2, "qemu", "", in_container=True)
 CONTROLLERS = {"controller", "controller-machines"}
 ALL = {"base", "controller", "compute", "tor", "rack", "controller-machines"}
 
@@ -38,7 +38,7 @@ def copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def host_images(driver: str = "l2isolate", *, machines: bool = True) -> images.HostImages:
-    return images.HostImages(load_release("zed"), driver, MACHINE, machines)
+    return images.HostImages(load_release("zed"), driver, KIND, machines)
 
 
 def names(driver: str = "l2isolate", *, machines: bool = True) -> dict[str, str]:
@@ -247,7 +247,7 @@ def test_a_recipe_finds_its_own_files_in_what_the_key_covers(built: buildkey, tm
 
 
 def test_the_size_of_the_machine_is_part_of_the_key(copy: Path) -> None:
-    big = images.HostImages(load_release("zed"), "linuxbridge", Machine(32, 64000, 60000, "kvm", ""))
+    big = images.HostImages(load_release("zed"), "linuxbridge", HostKind(32, "kvm", "", in_container=True))
     assert big.recipes[COMPUTE].name != names("linuxbridge")[COMPUTE]
 
 

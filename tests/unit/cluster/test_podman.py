@@ -5,7 +5,8 @@ from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
 from arbaro.cluster.providers import netavark
-from arbaro.cluster.providers.podman import _state, _write, leads_to
+from arbaro.cluster.providers.networks import leads_to
+from arbaro.cluster.providers.podman import _state, _write
 
 NEVER = -62135596800
 

@@ -6,11 +6,11 @@ from ipaddress import IPv4Network
 from pathlib import Path
 
 import pytest
+from tests.fakes.hosts import InMemory
 
 from arbaro.cluster import identity, lifecycle, playbooks, rack, status
 from arbaro.cluster.cloud import Cloud
-from arbaro.cluster.providers import HostState
-from arbaro.cluster.providers.podman import wanted_routes
+from arbaro.cluster.providers.networks import wanted_routes
 from arbaro.cluster.spec import CloudSpec, check_machines
 from arbaro.errors import ArbaroError
 from arbaro.steps import flatten
@@ -19,13 +19,6 @@ ROLE = Path(__file__).parents[3] / "ansible/roles/machines_emulated"
 NETWORKS = (IPv4Network("198.18.4.0/24"), IPv4Network("198.18.5.0/24"))
 PLAIN = CloudSpec("lab", "zed", 1, "l2isolate", *NETWORKS)
 SPEC = CloudSpec("lab", "zed", 1, "l2isolate", *NETWORKS, 2)
-
-
-class Nothing:
-    """A provider that has no hosts."""
-
-    def list_hosts(self, _: str) -> list[HostState]:
-        return []
 
 
 def test_machines_bring_one_more_host_and_one_more_route() -> None:
@@ -50,7 +43,7 @@ def test_only_the_controller_with_machines_must_run_their_service() -> None:
 
 def test_the_steps_without_machines_name_none() -> None:
     plans = [
-        lifecycle.up(Cloud(spec, Nothing())) + lifecycle.lay_ground(Cloud(spec, Nothing())) for spec in (PLAIN, SPEC)
+        lifecycle.up(Cloud(spec, InMemory())) + lifecycle.lay_ground(Cloud(spec, InMemory())) for spec in (PLAIN, SPEC)
     ]
     titles = [{str(step) for step in flatten(plan)} for plan in plans]
     assert not [title for title in titles[0] if "machines" in title or "rack" in title]
@@ -64,7 +57,7 @@ def test_a_rack_gets_its_own_addresses_and_the_bmcs_password_only(tmp_path: Path
     part = identity.part_for("rack", identity.new_identity(SPEC.addresses))
     assert part["rack_machines"] == "pm1 pm2"
     assert {name for name in part if name.endswith("password")} == {"machines_bmc_password"}
-    inventory = playbooks.inventory(SPEC.hosts, {}, keeper)
+    inventory = playbooks.inventory(SPEC.hosts, {}, keeper, keeper.reach)
     groups = {name: sorted(group["hosts"]) for name, group in inventory["all"]["children"].items()}
     assert groups["machines"] == ["controller"]
     assert groups["rack"] == ["rack"]

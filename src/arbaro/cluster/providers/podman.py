@@ -9,38 +9,23 @@ import json
 import os
 import resource
 import shutil
-from collections.abc import Iterable, Mapping
-from ipaddress import IPv4Address, IPv4Network
+from collections.abc import Iterable, Mapping, Sequence
+from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any
 
 from arbaro import shell
-from arbaro.cluster.providers import Files, HostState, cables, netavark
-from arbaro.cluster.spec import CloudSpec, address_of
-from arbaro.errors import ArbaroError, CommandError
+from arbaro.cluster import machine
+from arbaro.cluster.providers import Files, HostKind, HostState, cables, netavark, networks
+from arbaro.cluster.providers.labels import HOST_LABEL, LABEL, RELEASE_LABEL, spec_of
+from arbaro.cluster.spec import CloudSpec, memory_for
+from arbaro.errors import CommandError
 from arbaro.hosts import COMPUTE, Host
+from arbaro.reach import Reach
+from arbaro.steps import Plan, Step
 
-LABEL = "arbaro.cloud"
-#: Where bridged frames pass the machine's own rules (net.bridge.bridge-nf-call-iptables), netavark masquerades all that
-#: leaves the provider network, and with it a guest's request to a DHCP agent on another compute: the metadata service
-#: could no longer tell who asks. And what this machine forwards for the cloud, nobody outside may open.
-RULES = """\
-table ip {table} {{
-    chain prerouting {{
-        type filter hook prerouting priority raw
-        ip saddr {p} ip daddr 169.254.169.254 notrack
-        ip saddr 169.254.169.254 ip daddr {p} notrack
-    }}
-    chain forward {{
-        type filter hook forward priority filter
-        ip saddr != {{ {u}, {p} }} ip daddr {{ {u}, {p} }} ct state new drop
-    }}
-    chain postrouting {{
-        type nat hook postrouting priority srcnat
-        ip saddr {p} ip daddr != {{ {u}, {p} }} masquerade
-    }}
-}}
-"""
+#: MiB that one cloud's hosts write on the disk in their first hours.
+CLOUD_DISK = 1000
 
 
 class Podman:
@@ -52,9 +37,9 @@ class Podman:
 
     def list_clouds(self) -> list[CloudSpec]:
         """Read all specs, by the networks that carry one."""
-        networks = _podman_json("network", "ls", "--filter", f"label={LABEL}", "--format", "json")
+        found = _podman_json("network", "ls", "--filter", f"label={LABEL}", "--format", "json")
         return sorted(
-            (self._spec_of(network) for network in networks if "arbaro.release" in network["labels"]),
+            (self._spec_of(network) for network in found if RELEASE_LABEL in network["labels"]),
             key=lambda spec: spec.name,
         )
 
@@ -75,39 +60,47 @@ class Podman:
         }
         return sorted(routed | given)
 
-    def networks_are_missing(self, spec: CloudSpec) -> bool:
-        """Say whether one of them is not there."""
-        return not all(shell.succeeds(["podman", "network", "exists", name]) for name in _networks(spec))
+    def host_kind(self) -> HostKind:
+        """Containers on this machine: what it has, they have."""
+        here = machine.look_at_machine()
+        return HostKind(here.cores, here.virt_type, here.virt_reason, in_container=True)
 
-    def create_networks(self, spec: CloudSpec) -> None:
-        """Make the provider network first: the other one carries the spec, so it is there only when both are."""
-        labels = {LABEL: spec.name}
-        facts = {
-            "release": spec.release,
-            "computes": spec.computes,
-            "network": spec.network,
-            "provider": spec.provider,
-            **({"machines": spec.machines} if spec.machines else {}),
-        }
-        facts_labels = {f"arbaro.{key}": str(value) for key, value in facts.items()}
-        for name, subnet in _networks(spec).items():
-            _create_network(name, subnet, labels | (facts_labels if subnet == spec.underlay else {}))
+    def check_capacity(self, spec: CloudSpec, missing: Sequence[Host]) -> None:
+        """Look whether this machine has memory and disk for them."""
+        machine.check_capacity(memory_for(spec, missing), CLOUD_DISK if missing else 0, machine.look_at_machine())
 
-    def rules_are_missing(self, spec: CloudSpec) -> bool:
-        """Say whether the rules of `write_rules` are missing, as they are after this machine's restart."""
-        return not shell.succeeds(["nft", "list", "table", "ip", _network(spec.name)])
+    def preparation(self) -> Plan:
+        """Podman and its tools, and a cgroup tree that crun accepts."""
+        return [
+            Step("Install Debian packages", lambda: bool(machine.missing_packages()), machine.install_packages, 25),
+            Step("Mend the cgroup tree for system containers", machine.cgroups_need_mending, machine.mend_cgroups),
+        ]
 
-    def write_rules(self, spec: CloudSpec) -> None:
-        """Write this machine's own packet rules for the cloud, in a table of its own."""
-        shell.run(["nft", "-f", "-"], stdin=RULES.format(table=_network(spec.name), u=spec.underlay, p=spec.provider))
+    def has_image(self, name: str) -> bool:
+        """Say whether it is in podman's store."""
+        return shell.succeeds(["podman", "image", "exists", name])
+
+    def publication(self, images: Iterable[str]) -> Plan:
+        """Nothing: what is baked here is where hosts are made."""
+        return []
+
+    def ground(self, spec: CloudSpec) -> Plan:
+        """The networks, and this machine's packet rules for them."""
+        return networks.ground(spec)
+
+    def junction(self, spec: CloudSpec) -> Plan:
+        """The cables of the fabric, and this machine's routes to the servers; both end with the hosts."""
+        return [
+            Step("Cable the hosts to the fabric", lambda: self._is_apart(spec), lambda _: self._join(spec)),
+        ]
 
     def create_host(self, spec: CloudSpec, host: Host, image: str, files: Files) -> None:
         """Make the container, then lay the files into it; what a killed run left half made is made anew."""
         name = _container(spec.name, host.name)
-        networks = ["--network", f"{_network(spec.name)}:ip={host.address},interface_name=eth0"]
+        underlay = networks.network(spec.name)
+        cards = ["--network", f"{underlay}:ip={host.address},interface_name=eth0"]
         if host.is_a(COMPUTE) and not spec.tors:
-            address = spec.provider_address(host)
-            networks += ["--network", f"{_network(spec.name)}-provider:ip={address},interface_name=eth1"]
+            cards += ["--network", f"{underlay}-provider:ip={spec.provider_address(host)},interface_name=eth1"]
         shell.run(
             [
                 "podman",
@@ -121,8 +114,8 @@ class Podman:
                 "--label",
                 f"{LABEL}={spec.name}",
                 "--label",
-                f"arbaro.host={host.name}",
-                *networks,
+                f"{HOST_LABEL}={host.name}",
+                *cards,
                 image,
                 "/sbin/init",
             ],
@@ -145,7 +138,7 @@ class Podman:
     def list_hosts(self, name: str) -> list[HostState]:
         """Look at the containers that carry the cloud's label."""
         found = _podman_json("ps", "--all", "--filter", f"label={LABEL}={name}", "--format", "json")
-        return [HostState(entry["Labels"]["arbaro.host"], _state(entry), entry["Image"]) for entry in found]
+        return [HostState(entry["Labels"][HOST_LABEL], _state(entry), entry["Image"]) for entry in found]
 
     def start_host(self, name: str, host: str) -> None:
         """Start the container.
@@ -161,25 +154,18 @@ class Podman:
                 error.hint = f"arbaro down {name}, then arbaro up {name}"
             raise
 
+    def reach(self, spec: CloudSpec, direct: Reach) -> Reach:
+        """As it is: this machine is on the hosts' network."""
+        return direct
+
     def stop_host(self, name: str, host: str) -> None:
         """Let systemd shut the host down; after 60 s it is switched off."""
         shell.run(["podman", "stop", "--time", "60", _container(name, host)], timeout=120)
 
-    def fabric_is_missing(self, spec: CloudSpec) -> bool:
-        """Say whether a cable, or this machine's route to the servers, is missing; both end with the hosts."""
-        cut = bool(spec.tors) and bool(cables.missing(spec, _pids(spec.name)))
-        return cut or not all(_is_routed(network, via) for network, via in wanted_routes(spec).items())
-
-    def join_fabric(self, spec: CloudSpec) -> None:
-        """Lay the missing cables, and route the servers' addresses to the fabric, the machines' to their rack."""
-        cables.lay(spec, _pids(spec.name))
-        for network, via in wanted_routes(spec).items():
-            shell.run(["ip", "route", "replace", str(network), "via", str(via)])
-
     def has_parts(self, name: str) -> bool:
         """Say whether anything is there that carries the cloud's label, be it half made."""
-        networks = _podman_json("network", "ls", "--filter", f"label={LABEL}={name}", "--format", "json")
-        return bool(networks or self.list_hosts(name))
+        found = _podman_json("network", "ls", "--filter", f"label={LABEL}={name}", "--format", "json")
+        return bool(found or self.list_hosts(name))
 
     def delete_cloud(self, name: str) -> None:
         """Remove containers, then networks: a killed `down` finds by the spec's network what is left."""
@@ -191,27 +177,20 @@ class Podman:
                 shell.run(remove, timeout=180, to_its_end=True)
             except CommandError:
                 shell.run(remove, timeout=180, to_its_end=True)
-        if shell.succeeds(["nft", "list", "table", "ip", _network(name)]):
-            shell.run(["nft", "delete", "table", "ip", _network(name)])
-        for network in (f"{_network(name)}-provider", _network(name)):
-            if shell.succeeds(["podman", "network", "exists", network]):
-                shell.run(["podman", "network", "rm", network])
+        networks.delete(name)
         netavark.sweep()
 
-    def _spec_of(self, network: dict[str, Any]) -> CloudSpec:
-        labels = network["labels"]
-        hosts = [state.name for state in self.list_hosts(labels[LABEL])]
-        numbers = [int(name.removeprefix("compute")) for name in hosts if name.startswith("compute")]
-        computes = max(int(labels["arbaro.computes"]), *numbers, 0)
-        return CloudSpec(
-            labels[LABEL],
-            labels["arbaro.release"],
-            computes,
-            labels["arbaro.network"],
-            IPv4Network(network["subnets"][0]["subnet"]),
-            IPv4Network(labels["arbaro.provider"]),
-            int(labels.get("arbaro.machines", 0)),
-        )
+    def _is_apart(self, spec: CloudSpec) -> bool:
+        cut = bool(spec.tors) and bool(cables.missing(spec, _pids(spec.name)))
+        return cut or not networks.are_routed(spec)
+
+    def _join(self, spec: CloudSpec) -> None:
+        cables.lay(spec, _pids(spec.name))
+        networks.route(spec)
+
+    def _spec_of(self, found: Mapping[str, Any]) -> CloudSpec:
+        hosts = [state.name for state in self.list_hosts(found["labels"][LABEL])]
+        return spec_of(found["labels"], IPv4Network(found["subnets"][0]["subnet"]), hosts)
 
 
 def system_container_flags() -> list[str]:
@@ -242,17 +221,6 @@ def _state(entry: dict[str, Any]) -> str:
     return "exited" if state in ("created", "configured") and entry["StartedAt"] > 0 else state
 
 
-def _create_network(name: str, subnet: IPv4Network, labels: dict[str, str]) -> None:
-    if shell.succeeds(["podman", "network", "exists", name]):
-        return
-    flags = [word for key, value in labels.items() for word in ("--label", f"{key}={value}")]
-    try:
-        shell.run(["podman", "network", "create", "--disable-dns", "--subnet", str(subnet), *flags, name])
-    except ArbaroError as error:
-        error.hint = "Choose another range: set `underlay` in settings.toml (docs/reference/settings.md)."
-        raise
-
-
 def _podman_json(*arguments: str) -> list[dict[str, Any]]:
     # Before the first `up` there may be no podman; then there is nothing of it either.
     found = json.loads(shell.run(["podman", *arguments]) or "[]") if shutil.which("podman") else []
@@ -269,32 +237,7 @@ def _write(path: Path, mode: int, content: bytes) -> None:
 def _pids(name: str) -> dict[str, int]:
     """The first process of each host that runs; it stands for the host's network namespace."""
     found = _podman_json("ps", "--filter", f"label={LABEL}={name}", "--format", "json")
-    return {entry["Labels"]["arbaro.host"]: entry["Pid"] for entry in found}
-
-
-def wanted_routes(spec: CloudSpec) -> dict[IPv4Network, IPv4Address]:
-    """Plan this machine's routes into the cloud: network → the address behind which it is."""
-    fabric = {spec.provider: spec.guest_router} if spec.tors else {}
-    return fabric | ({spec.rack_network: address_of(spec.rack)} if spec.machines else {})
-
-
-def _is_routed(network: IPv4Network, via: IPv4Address) -> bool:
-    return leads_to(json.loads(shell.run(["ip", "-4", "-json", "route", "show"])), network, via)
-
-
-def leads_to(routes: Iterable[Mapping[str, Any]], network: IPv4Network, via: IPv4Address) -> bool:
-    """Say whether exactly this network is routed to exactly this address. `routes` are as `ip -json` prints them."""
-    return any(route["dst"] == str(network) and route.get("gateway") == str(via) for route in routes)
-
-
-def _networks(spec: CloudSpec) -> dict[str, IPv4Network]:
-    """The cloud's networks, the one that carries the spec last, so that it is there only when all are."""
-    shared = {} if spec.tors else {f"{_network(spec.name)}-provider": spec.provider}
-    return shared | {_network(spec.name): spec.underlay}
-
-
-def _network(name: str) -> str:
-    return f"arbaro-{name}"
+    return {entry["Labels"][HOST_LABEL]: entry["Pid"] for entry in found}
 
 
 def _container(name: str, host: str) -> str:
