@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the first server stands on: guest image, flavour, network, keypair, security group."""
+"""What the first server stands on: guest image, flavor, network, keypair, security group."""
 
 import json
 from collections.abc import Callable, Iterable
@@ -92,7 +92,7 @@ class Ground:
         return str(self.own(self.connection.network.security_groups, SECURITY_GROUP).id)
 
     def is_incomplete(self) -> bool:
-        """Say whether flavour, network, keypair or security group is missing."""
+        """Say whether flavor, network, keypair or security group is missing."""
         c = self.connection
         return not (
             c.compute.find_flavor(FLAVOR)
@@ -103,9 +103,9 @@ class Ground:
         )
 
     def prepare(self, note: Note) -> None:
-        """Make a flavour, the provider network, the operator's keypair and a security group for ping and SSH."""
+        """Make a flavor, the provider network, the operator's keypair and a security group for ping and SSH."""
         compute = self.connection.compute
-        note("flavour, keypair")
+        note("flavor, keypair")
         if not compute.find_flavor(FLAVOR):
             compute.create_flavor(name=FLAVOR, vcpus=1, ram=128, disk=1)
         if not compute.find_keypair(KEYPAIR):

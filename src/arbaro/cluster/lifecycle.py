@@ -44,7 +44,7 @@ def up(cloud: Cloud) -> Plan:
             wait_for_services(cloud),
             name_hosts(cloud),
             in_cloud(cloud, Step("Upload the guest image", ground.image_is_missing, ground.upload_image, 3)),
-            in_cloud(cloud, Step("Make flavour, network, keypair", ground.is_incomplete, ground.prepare, 4)),
+            in_cloud(cloud, Step("Make flavor, network, keypair", ground.is_incomplete, ground.prepare, 4)),
         ],
         in_cloud(cloud, Step("Create a server with your script", proof.server_is_missing, proof.create_server, 12)),
         in_cloud(cloud, Step("Reach it by ping and SSH", proof.is_unreached, proof.reach, 8)),
@@ -98,7 +98,7 @@ def _workers(cloud: Cloud) -> list[Host]:
 def _bring_machines(cloud: Cloud) -> Plan:
     rack = cloud.rack
     return [
-        in_cloud(cloud, Step("Make flavour, network, image for machines", rack.is_incomplete, rack.prepare, 4)),
+        in_cloud(cloud, Step("Make flavor, network, image for machines", rack.is_incomplete, rack.prepare, 4)),
         in_cloud(
             cloud,
             Step("Enrol the machines", rack.lacks_machines, rack.enrol, 45 * cloud.spec.machines),

@@ -47,15 +47,15 @@ class Rack:
     disk: Built
 
     def is_incomplete(self) -> bool:
-        """Say whether image, flavour or network for machines is missing."""
+        """Say whether image, flavor or network for machines is missing."""
         c = self.ground.connection
         flavor = c.compute.find_flavor(FLAVOR, get_extra_specs=True)
         return not (flavor and flavor.extra_specs and self._subnet() and self._image())
 
     def prepare(self, note: Note) -> None:
-        """Make a flavour and a network, and upload a guest on a disk that starts by itself."""
+        """Make a flavor and a network, and upload a guest on a disk that starts by itself."""
         compute, image = self.ground.connection.compute, self.ground.connection.image
-        note("flavour")
+        note("flavor")
         flavor = compute.find_flavor(FLAVOR) or compute.create_flavor(name=FLAVOR, vcpus=2, ram=768, disk=4)
         compute.create_flavor_extra_specs(flavor, dict(FLAVOR_SPECS))
         note("network")
