@@ -37,6 +37,7 @@ envs: dev  ## environments in real bash, zsh and fish, on fake clouds
 
 plugins: dev .venv-machines/.dev  ## plug-ins inside real neutron and nova (root, for what it installs and for namespaces)
 	tests/install plugins
+	/usr/bin/python3 -m pytest tests/plugins/release
 	/usr/bin/python3 -m pytest tests/plugins/l2isolate
 	tests/plugins/nova/run
 	/usr/bin/python3 -m pytest tests/plugins/machines_driver

@@ -2,14 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Ansible module: a service's user, its roles, and its endpoints in keystone's catalogue.
 
-Runs on the controller with the openstacksdk of the release itself. `endpoints` maps interface → URL.
+Runs on the controller with the openstacksdk of the release itself. `endpoints` maps interface → URL. The user has just
+the `roles` in the project `service`: others that it has there are taken away.
 """
 
 import openstack
 from ansible.module_utils.basic import AnsibleModule
 from keystoneauth1.exceptions import Unauthorized
-
-ROLES = ("admin", "service")
 
 
 class Keystone:
@@ -40,14 +39,24 @@ class Keystone:
         user = self.identity.find_user(name) or self.made(
             self.identity.create_user(name=name, domain_id="default", default_project_id=project.id, password=password)
         )
-        for role_name in ROLES:
-            role = self.identity.find_role(role_name) or self.made(self.identity.create_role(name=role_name))
-            if not list(self.identity.role_assignments(user_id=user.id, role_id=role.id, scope_project_id=project.id)):
-                self.made(self.identity.assign_project_role_to_user(project, user, role))
+        self.ensure_roles(user, project)
         try:
             self.connect(name, password, "service").authorize()
         except Unauthorized:
             self.made(self.identity.update_user(user, password=password))
+
+    def ensure_roles(self, user, project):
+        """The user's roles in the project: these, and no others."""
+        wanted = {
+            (self.identity.find_role(name) or self.made(self.identity.create_role(name=name))).id
+            for name in self.params["roles"]
+        }
+        assignments = self.identity.role_assignments(user_id=user.id, scope_project_id=project.id)
+        found = {assignment.role["id"] for assignment in assignments}
+        for role in wanted - found:
+            self.made(self.identity.assign_project_role_to_user(project, user, role))
+        for role in found - wanted:
+            self.made(self.identity.unassign_project_role_from_user(project, user, role))
 
     def ensure_endpoints(self):
         """The service and its endpoints, each with its URL."""
@@ -81,6 +90,7 @@ def main():
             "endpoints": {"type": "dict", "required": True},
             "user": {"type": "str"},
             "password": {"type": "str", "no_log": True},
+            "roles": {"type": "list", "elements": "str", "default": ["service"]},
         }
     )
     keystone = Keystone(module.params)

@@ -13,7 +13,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 def ask(sql: str) -> str:
     """Run SQL as root; returns the rows, tab-separated."""
-    client = ["mysql", "--batch", "--skip-column-names"]
+    client = ["mariadb", "--batch", "--skip-column-names"]
     return subprocess.run(client, input=sql, capture_output=True, text=True, check=True).stdout
 
 

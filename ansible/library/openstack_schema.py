@@ -15,7 +15,7 @@ VERSION_TABLES = ("alembic_version", "alembic_version_main", "migrate_version")
 
 def ask(sql: str) -> str:
     """Run SQL as root through the socket."""
-    client = ["mysql", "--batch", "--skip-column-names"]
+    client = ["mariadb", "--batch", "--skip-column-names"]
     return subprocess.run(client, input=sql, capture_output=True, text=True, check=True).stdout
 
 

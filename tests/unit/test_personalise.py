@@ -24,10 +24,11 @@ def script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     for name, value in {
         "CURRENT": tmp_path / "identity.json",
         "WANTED": tmp_path / "identity.new.json",
-        "PLACES": (str(tmp_path / "etc"),),
+        "SERVICES": tmp_path / "services.json",
     }.items():
         monkeypatch.setattr(module, name, value)
     (tmp_path / "etc").mkdir()
+    (tmp_path / "services.json").write_text(json.dumps({"nova": {"secrets_in": [str(tmp_path / "etc")]}}))
     (tmp_path / "identity.json").write_text(json.dumps({"nova_service_password": "oldsecret"}))
     (tmp_path / "identity.new.json").write_text(json.dumps({"nova_service_password": "newsecret"}))
     return module
@@ -75,6 +76,7 @@ def test_a_key_of_the_image_is_no_clouds_key(script: ModuleType, tmp_path: Path)
 
 
 def test_a_controller_without_machines_is_not_asked_for_their_user(script: ModuleType) -> None:
-    names = script.DATABASE_USERS
-    statements = script.database_users({f"{name}_database_password": "secret" for name in names})
+    services = {"nova": {"databases": ["nova"]}, "machines": {"databases": ["machines"]}, "rack": {}}
+    statements = script.database_users(services, {f"{name}_database_password": "secret" for name in services})
+    assert len(statements) == 2
     assert all(statement.startswith("ALTER USER IF EXISTS ") for statement in statements)

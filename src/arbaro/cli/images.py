@@ -77,7 +77,6 @@ def images_prune(dry_run: bool) -> int:
     from arbaro.cluster import baking
     from arbaro.cluster.agents import agents_dir
     from arbaro.cluster.built import prune_built
-    from arbaro.cluster.drivers import NETWORK_DRIVERS
     from arbaro.cluster.guests import EXTRA_PACKAGES, Guest, guests_dir
     from arbaro.cluster.images import HostImages
     from arbaro.cluster.machine_parts import disk, parts_dir
@@ -87,7 +86,9 @@ def images_prune(dry_run: bool) -> int:
     with only_one_for_images():
         kind = podman.host_kind()
         current = [
-            HostImages(load_release(r), n, kind, machines=True) for r in list_releases() for n in NETWORK_DRIVERS
+            HostImages(release, driver, kind, machines=True)
+            for release in map(load_release, list_releases())
+            for driver in release.drivers
         ]
         hosts = [name for one in current for name in (one.base, *one.names)]
         agents = [built.path for one in current for built in one.agents.values()]

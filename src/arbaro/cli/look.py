@@ -110,6 +110,8 @@ def inventory(name: str) -> int:
 
 
 def _row(spec: "CloudSpec", podman: "Provider") -> dict[str, Any]:
+    from arbaro.cluster.access import auth_url
+
     states = [state.state for state in podman.list_hosts(spec.name)]
     return {
         "name": spec.name,
@@ -117,7 +119,7 @@ def _row(spec: "CloudSpec", podman: "Provider") -> dict[str, Any]:
         "computes": spec.computes,
         "network": spec.network,
         "hosts running": f"{states.count('running')}/{len(spec.hosts)}",
-        "api": f"http://{spec.public_address}:5000/v3",
+        "api": auth_url(spec),
     }
 
 

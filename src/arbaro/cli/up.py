@@ -83,13 +83,14 @@ def _check_wish(wish: "Wish") -> None:
     """Refuse what no cloud can have, before anything is touched. Raises ArbaroError."""
     from arbaro.cluster.drivers import NETWORK_DRIVERS
     from arbaro.cluster.spec import check_computes, check_machines
-    from arbaro.releases import load_release
+    from arbaro.releases import DEFAULT_RELEASE, load_release
     from arbaro.settings import check_name, load_settings
 
     if wish.network not in (None, *NETWORK_DRIVERS):
         raise ArbaroError(f"There is no network driver {wish.network!r}.", why=f"Known: {', '.join(NETWORK_DRIVERS)}.")
-    if wish.release:
-        load_release(wish.release)
+    release = load_release(wish.release or DEFAULT_RELEASE)
+    if wish.network:
+        release.driver(wish.network)
     if wish.computes is not None:
         check_computes(wish.computes)
     if wish.machines is not None:

@@ -10,13 +10,14 @@ from arbaro import cloudsfile
 from arbaro.cloudspaths import clouds_file, secure_file
 from arbaro.cluster.identity import Keeper, write_private
 from arbaro.cluster.spec import CloudSpec
+from arbaro.services import find_service
 
 REGION = "RegionOne"
 
 
 def auth_url(spec: CloudSpec) -> str:
     """Where keystone answers."""
-    return f"http://{spec.public_address}:5000/v3"
+    return f"http://{spec.public_address}:{find_service('keystone').api}/v3"
 
 
 def openrc_file(keeper: Keeper) -> Path:

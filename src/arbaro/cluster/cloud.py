@@ -20,7 +20,7 @@ from arbaro.errors import ArbaroError
 from arbaro.hosts import Host
 from arbaro.inventory import Inventory
 from arbaro.reach import Reach
-from arbaro.releases import load_release
+from arbaro.releases import DEFAULT_RELEASE, load_release
 from arbaro.settings import load_settings
 
 #: MiB that images take on this machine's disk; what those of machines add is estimated.
@@ -119,7 +119,7 @@ def wanted_cloud(wish: Wish, provider: Provider) -> Cloud:
     computes = wish.computes if wish.computes is not None else (found.computes if found else 2)
     if found is None:
         underlay, pool = choose_subnets(load_settings().underlay, provider.taken_networks())
-        release = load_release(wish.release or "zed")
+        release = load_release(wish.release or DEFAULT_RELEASE)
         return Cloud(
             CloudSpec(
                 wish.name, release.name, computes, wish.network or DEFAULT_DRIVER, underlay, pool, wish.machines or 0

@@ -15,12 +15,10 @@ from arbaro import shell
 from arbaro.errors import ArbaroError
 from arbaro.hosts import COMPUTE, CONTROLLER, RACK, TOR, Host
 from arbaro.reach import Reach
+from arbaro.services import load_services
 from arbaro.settings import clouds_dir
 
-DATABASES = ("keystone", "glance", "placement", "nova", "neutron", "machines")
-SERVICE_USERS = ("glance", "placement", "nova", "neutron", "machines")
-RABBITMQ_USERS = ("nova", "neutron")
-#: What is written into hosts as secrets are, although it is none: where things are in this very cloud.
+#: Not secrets, but replaced in the same way: this cloud's own addresses.
 ADDRESSES = frozenset({"public_address", "guest_pool", "guest_router"})
 RACK_ADDRESSES = frozenset({"rack_address", "rack_network", "rack_gateway", "rack_ramdisks", "rack_machines"})
 #: A compute gets what it needs to speak to the controller, and nothing that opens a database; a switch gets no secret.
@@ -29,7 +27,6 @@ NEEDS = {
     | {
         "metadata_proxy_secret",
         "nova_service_password",
-        "neutron_service_password",
         "nova_rabbitmq_password",
         "neutron_rabbitmq_password",
         "nova_migration_key",
@@ -44,13 +41,15 @@ Identity = dict[str, str]
 
 def new_identity(addresses: Mapping[str, str]) -> Identity:
     """Draw all secrets of a cloud. Each value is a string that stands nowhere else, so that it can be replaced."""
-    names = [f"{user}_database_password" for user in DATABASES]
-    names += [f"{user}_service_password" for user in SERVICE_USERS]
-    names += [f"{user}_rabbitmq_password" for user in RABBITMQ_USERS]
+    services = load_services()
+    queues = [service.name for service in services if service.rabbitmq]
+    names = [f"{service.name}_database_password" for service in services if service.databases]
+    names += [f"{service.name}_service_password" for service in services if service.roles]
+    names += [f"{name}_rabbitmq_password" for name in queues]
     names += ["keystone_admin_password", "metadata_proxy_secret", "rabbitmq_cookie", "machines_bmc_password"]
     identity = {name: secrets.token_hex(20) for name in names}
-    for user in RABBITMQ_USERS:
-        identity[f"{user}_rabbitmq_hash"] = rabbitmq_hash(identity[f"{user}_rabbitmq_password"])
+    for name in queues:
+        identity[f"{name}_rabbitmq_hash"] = rabbitmq_hash(identity[f"{name}_rabbitmq_password"])
     return identity | migration_key() | dict(addresses)
 
 

@@ -13,9 +13,9 @@ from arbaro.cluster.built import Built
 from arbaro.cluster.ground import Ground
 from arbaro.cluster.spec import CloudSpec
 from arbaro.errors import ArbaroError
+from arbaro.services import find_service
 from arbaro.steps import Note
 
-PORT = 8780
 #: Seconds. The service itself would wait for a silent BMC without end.
 BMC_PATIENCE = 300
 NETWORK = "pm"
@@ -170,7 +170,9 @@ class Rack:
     def ask(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Ask the machine service, as admin. Raises keystoneauth's exceptions."""
         session = self.ground.connection.session
-        answer = session.request(f"http://{self.spec.public_address}:{PORT}{path}", method, json=body)
+        answer = session.request(
+            f"http://{self.spec.public_address}:{find_service('machines').api}{path}", method, json=body
+        )
         answered: dict[str, Any] = answer.json()
         return answered
 

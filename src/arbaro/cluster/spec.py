@@ -9,13 +9,14 @@ from itertools import pairwise
 from arbaro.cluster.drivers import NETWORK_DRIVERS, NetworkDriver
 from arbaro.errors import ArbaroError
 from arbaro.hosts import COMPUTE, CONTROLLER, MACHINES, RACK, TOR, Host
+from arbaro.services import load_services
 
 MAX_COMPUTES = 20
 MAX_MACHINES = 9
-#: MiB: a controller, each compute with a guest, each switch; measured, see benchmarks/.
-MEMORY = {CONTROLLER: 2200, COMPUTE: 700, TOR: 80, RACK: 200}
-#: MiB: an emulated machine with QEMU, and its service on the controller. Estimated, not measured.
-MACHINE_MEMORY, MACHINES_SERVICE_MEMORY = 900, 400
+#: MiB: a host without its services (a controller's grow under load), each compute with a guest; see benchmarks/.
+MEMORY = {CONTROLLER: 600, COMPUTE: 700, TOR: 80, RACK: 200}
+#: MiB: an emulated machine with QEMU. Estimated, not measured.
+MACHINE_MEMORY = 900
 
 
 @dataclass(frozen=True)
@@ -136,8 +137,13 @@ def address_of(host: Host) -> IPv4Address:
 
 def memory_for(spec: CloudSpec, hosts: Collection[Host]) -> int:
     """The MiB of memory that these hosts of the cloud need."""
-    machines = MACHINES_SERVICE_MEMORY + spec.machines * MACHINE_MEMORY if spec.rack in hosts else 0
-    return sum(MEMORY[host.role] for host in hosts) + machines
+    machines = spec.machines * MACHINE_MEMORY if spec.rack in hosts else 0
+    return sum(map(memory_of, hosts)) + machines
+
+
+def memory_of(host: Host) -> int:
+    """The MiB of memory that a host needs, with the services that it has by its groups."""
+    return MEMORY[host.role] + sum(service.memory for service in load_services() if host.is_a(service.group))
 
 
 def check_computes(number: int) -> None:

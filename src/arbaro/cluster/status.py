@@ -16,13 +16,11 @@ from arbaro.cluster.identity import Keeper
 from arbaro.cluster.providers import HostState, Provider
 from arbaro.cluster.spec import CloudSpec
 from arbaro.errors import ArbaroError
-from arbaro.hosts import COMPUTE, MACHINES, Host
+from arbaro.hosts import COMPUTE, CONTROLLER, MACHINES, RACK, TOR, Host
 from arbaro.openstack import cloud_errors, connect
 from arbaro.releases import load_release
 from arbaro.runs import current_run
-
-#: API → port, as DESIGN's catalogue has them.
-APIS: Mapping[str, int] = {"keystone": 5000, "glance": 9292, "placement": 8778, "nova": 8774, "neutron": 9696}
+from arbaro.services import load_services
 
 
 @dataclass(frozen=True)
@@ -76,7 +74,8 @@ def collect(spec: CloudSpec, provider: Provider, keeper: Keeper) -> Evidence:
     alive = [host for host in spec.hosts if host.name in running]
     with current_run().threads(8) as threads:
         units = threads.map(lambda host: units_of(spec, keeper, host), alive)
-        apis = dict(zip(APIS, threads.map(lambda port: api_state(spec, port), APIS.values()), strict=True))
+        ports = wanted_apis()
+        apis = dict(zip(ports, threads.map(lambda port: api_state(spec, port), ports.values()), strict=True))
         found = [unit for host_units in units for unit in host_units]
         sessions = threads.map(lambda host: sessions_of(spec, keeper, host), alive)
         routing = [session for host_sessions in sessions for session in host_sessions]
@@ -93,6 +92,11 @@ def collect(spec: CloudSpec, provider: Provider, keeper: Keeper) -> Evidence:
         )
     except ArbaroError as error:
         return replace(seen, refusal=error.why or error.what)
+
+
+def wanted_apis() -> dict[str, int]:
+    """The APIs that every cloud has, with their ports; each of them tells its versions to anybody who asks."""
+    return {service.name: service.api for service in load_services() if service.type and service.group == CONTROLLER}
 
 
 def api_state(spec: CloudSpec, port: int) -> str:
@@ -126,7 +130,7 @@ def aggregates_of(spec: CloudSpec, keeper: Keeper) -> list[Aggregate]:
 
 def is_reachable(spec: CloudSpec, keeper: Keeper) -> bool:
     """Say whether there is a cloud to ask at all: its secrets are drawn and all its APIs answer."""
-    return keeper.identity_file().exists() and all(api_state(spec, port) == "up" for port in APIS.values())
+    return keeper.identity_file().exists() and all(api_state(spec, port) == "up" for port in wanted_apis().values())
 
 
 def _up(is_up: bool) -> str:
@@ -136,7 +140,7 @@ def _up(is_up: bool) -> str:
 def wanted_services(spec: CloudSpec) -> list[tuple[str, str]]:
     """The (name, host) of everything that must report when the cloud is whole."""
     release = load_release(spec.release)
-    agents = release.data["agents"][spec.network]
+    agents = release.driver(spec.network).agents
     computes = [host.name for host in spec.hosts if host.is_a(COMPUTE)]
     return [
         *(("nova-conductor", "controller"), ("nova-scheduler", "controller")),
@@ -181,11 +185,17 @@ def parse_sessions(text: str) -> dict[str, str]:
 
 def units_wanted(spec: CloudSpec, host: Host) -> list[str]:
     """The names of the units that this host must run."""
-    units = load_release(spec.release).data["units"]
+    release = load_release(spec.release)
+    of_group = {
+        CONTROLLER: release.units.controller,
+        COMPUTE: release.units.compute,
+        TOR: release.units.tor,
+        RACK: release.units.rack,
+    }
     return [
-        *units[host.role],
-        *(units[spec.network] if host.is_a(COMPUTE) else []),
-        *(units[MACHINES] if host.is_a(MACHINES) else []),
+        *of_group[host.role],
+        *(release.driver(spec.network).units if host.is_a(COMPUTE) else ()),
+        *(release.units.machines if host.is_a(MACHINES) else ()),
     ]
 
 

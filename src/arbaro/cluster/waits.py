@@ -16,7 +16,7 @@ def wait_for_controller(cloud: Cloud) -> Step:
     spec = cloud.spec
 
     def look() -> list[Finding]:
-        apis = {name: status.api_state(spec, port) for name, port in status.APIS.items()}
+        apis = {name: status.api_state(spec, port) for name, port in status.wanted_apis().items()}
         if found := list(status.api_does_not_answer(status.Evidence(spec.name, (), (), apis=apis))):
             return found
         units = status.units_of(spec, cloud.keeper, spec.controller)

@@ -27,6 +27,8 @@ def test_a_compute_opens_no_database() -> None:
     part = part_for(COMPUTE, new_identity(ADDRESSES))
     assert not [key for key in part if "database" in key or "admin" in key or "cookie" in key]
     assert part["nova_rabbitmq_password"]
+    # Nothing on a compute logs in to keystone as neutron, whose user may administer nova.
+    assert [key for key in part if key.endswith("_service_password")] == ["nova_service_password"]
 
 
 def test_a_switch_gets_no_secret() -> None:
