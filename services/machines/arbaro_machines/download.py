@@ -78,10 +78,15 @@ def download(url: str, headers: Mapping[str, str], guard: Guard, limits: Limits,
                 url, headers = urljoin(url, location), {}
                 continue
             if answer.status != 200:
-                raise Fault("image-unreachable", f"{url} answers {answer.status} {answer.reason}.")
+                raise Fault("image-unreachable", f"{told(url)} answers {answer.status} {answer.reason}.")
             _keep(answer, limits, target, digest)
             return
-    raise Fault("image-unreachable", f"{url}: more than {REDIRECTS} redirects.")
+    raise Fault("image-unreachable", f"{told(url)}: more than {REDIRECTS} redirects.")
+
+
+def told(url: str) -> str:
+    """A URL as it may be told: what comes after the path may be a signature, which is as good as a password."""
+    return url.partition("?")[0].partition("#")[0]
 
 
 @contextlib.contextmanager
@@ -97,7 +102,7 @@ def _answer(url: str, headers: Mapping[str, str], guard: Guard, limits: Limits) 
                 yield answer
     except (OSError, http.client.HTTPException, ValueError) as error:
         limits.check()  # a connection that we broke off ourselves: say that, not what came of it
-        raise Fault("image-unreachable", f"{url} cannot be fetched: {error or type(error).__name__}") from error
+        raise Fault("image-unreachable", f"{told(url)} cannot be fetched: {error or type(error).__name__}") from error
     finally:
         connection.close()
 

@@ -184,6 +184,15 @@ def test_token_dies_with_its_task(boot: Boot) -> None:
     assert set(boot.learnt(boot.by(RAMDISK))) == {"/v1/agent/files/vmlinuz", "/v1/agent/files/initrd"}
 
 
+@pytest.mark.parametrize("verb", ["clean", "rescue"])
+def test_only_a_deployment_has_a_config_drive(boot: Boot, verb: str) -> None:
+    boot.at(medium="virtual-media", booting=True)
+    with boot.service.store.writing() as session:
+        session.execute(update(Task).values(verb=verb, request={}))
+    answer = boot.by(RAMDISK).get("/v1/agent/config-drive", headers={"X-Machine-Token": boot.token})
+    assert (answer.status_code, b"hunter2" in answer.content) == (404, False)
+
+
 def test_metrics_are_for_monitoring_only(boot: Boot) -> None:
     assert boot.by("127.0.0.1").get("/metrics").status_code == 200
     assert boot.by(RAMDISK).get("/metrics").status_code == 403

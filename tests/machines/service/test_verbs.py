@@ -172,6 +172,11 @@ def test_images_by_url_are_for_operators_and_from_named_servers(people, service,
         assert session.scalar(select(Task)) is None
 
 
+@pytest.mark.parametrize("image_id", ["..", ".", "../v3/users", "a/b", "", "a?b"])
+def test_image_ids_are_no_paths(people, mine, image_id: str) -> None:
+    people["alice"].call("POST", "/v1/machines/a1/deploy", {"image": {"id": image_id}}, status=422)
+
+
 def test_operators_image_from_a_named_server(people, service, mine) -> None:
     named = service.settings.images.model_copy(update={"url_hosts": ("images.example",)})
     allowed = replace(service, settings=service.settings.model_copy(update={"images": named}))

@@ -90,6 +90,8 @@ def config_drive(service: Parts, x_machine_token: Token) -> Response:
     """The config drive as an ISO image."""
     with service.store.reading() as session:
         task = _task_at_work(session, service, x_machine_token)
+        if task.verb != "deploy":
+            raise Refusal("not-found", f"{task.verb} has no config drive.")
         machine = session.get_one(Machine, task.machine_id)
         files = service.seal.open(task.sealed) if task.sealed else {}
     wanted = configdrive.wanted_files(files, task.request["network"], machine.id, machine.name)

@@ -185,7 +185,8 @@ class QuotaBody(Strict):
 class GlanceImage(Strict):
     """An image of glance; its checksum is glance's."""
 
-    id: Id
+    # No dots: the id becomes part of a path.
+    id: Annotated[str, Field(pattern=r"^[A-Za-z0-9-]{1,64}$")]
 
 
 class UrlImage(Strict):
