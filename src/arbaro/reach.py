@@ -62,10 +62,11 @@ class Reach:
         try:
             return shell.run(self.command(words), where=self.name, stdin=stdin, timeout=timeout)
         except CommandError as error:
-            if self.is_here or not (error.timed_out or error.code == NO_CONNECTION):
-                raise
+            lost = not self.is_here and (error.timed_out or error.code == NO_CONNECTION)
+            kind = Unreachable if lost else CommandError
             limit = timeout if error.timed_out else None
-            raise Unreachable(error.argv, where=self.name, code=error.code, output=error.output, limit=limit) from error
+            # The command that was asked for says more than ssh with all its options, which is in the log.
+            raise kind(words, where=self.name, code=error.code, output=error.output, limit=limit) from error
 
     def close(self) -> None:
         """Close the shared connection, if there is one."""
