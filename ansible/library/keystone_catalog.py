@@ -22,11 +22,18 @@ class Keystone:
     def connect(self, user, password, project):
         """Open a connection as this user."""
         return openstack.connect(
-            load_yaml_config=False, load_envvars=False, auth_type="password", region_name=self.params["region"],
+            load_yaml_config=False,
+            load_envvars=False,
+            auth_type="password",
+            region_name=self.params["region"],
             identity_interface="internal",
             auth={
-                "auth_url": self.params["auth_url"], "username": user, "password": password, "project_name": project,
-                "user_domain_name": "Default", "project_domain_name": "Default",
+                "auth_url": self.params["auth_url"],
+                "username": user,
+                "password": password,
+                "project_name": project,
+                "user_domain_name": "Default",
+                "project_domain_name": "Default",
             },
         )
 
@@ -67,8 +74,11 @@ class Keystone:
         found = {endpoint.interface: endpoint for endpoint in endpoints}
         for interface, url in self.params["endpoints"].items():
             if interface not in found:
-                self.made(self.identity.create_endpoint(
-                    service_id=service.id, interface=interface, url=url, region_id=self.params["region"]))
+                self.made(
+                    self.identity.create_endpoint(
+                        service_id=service.id, interface=interface, url=url, region_id=self.params["region"]
+                    )
+                )
             elif found[interface].url != url:
                 self.made(self.identity.update_endpoint(found[interface], url=url))
 

@@ -29,6 +29,17 @@ def test_a_controller_killed_with_9_comes_back_with_all_it_had(cloud: Tool) -> N
     assert "survivor" in [flavor["Name"] for flavor in cloud.openstack("flavor", "list")]
 
 
+def test_hosts_that_died_with_their_monitors_are_started_again(cloud: Tool) -> None:
+    """What kills a whole session kills them so; podman 4.3 goes on to call them running."""
+    names = ("arbaro-test-tor2", "arbaro-test-compute2")
+    asked = cloud.run(["podman", "inspect", *names, "--format", "{{.State.ConmonPid}} {{.State.Pid}}"])
+    cloud.run(["kill", "-KILL", *asked.split()])
+    hosts = {item["name"]: item["state"] for item in cloud.status()["items"] if item["kind"] == "host"}
+    assert (hosts["tor2"], hosts["compute2"], hosts["tor1"]) == ("exited", "exited", "running")
+    cloud.arbaro("up", "test")
+    wait_until(lambda: is_well(cloud), "all well again", SECONDS)
+
+
 def test_stop_and_start_bring_the_server_back(cloud: Tool) -> None:
     cloud.arbaro("stop", "test")
     states = {item["state"] for item in cloud.status()["items"] if item["kind"] == "host"}

@@ -11,8 +11,7 @@ import yaml
 from jinja2 import Environment, FileSystemLoader
 
 from arbaro import datafiles, services
-from arbaro.cluster.spec import memory_of
-from arbaro.cluster.spec import CloudSpec
+from arbaro.cluster.spec import CloudSpec, memory_of
 from arbaro.errors import ArbaroError
 from arbaro.services import Service, find_service, load_services
 from arbaro.settings import files_dir

@@ -53,11 +53,7 @@ class GroupsApi(server_rpc.SecurityGroupServerRpcApi):
             for device in set(asked.values()) - known:
                 unknown(device)
             told = {of for of, device in asked.items() if device in known}
-            waiting = {
-                device: of
-                for device, of in waiting.items()
-                if of not in told and device not in asked.values()
-            }
+            waiting = {device: of for device, of in waiting.items() if of not in told and device not in asked.values()}
         return info
 
     def _ask(self, context, devices):

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Containers' states are read so that nothing that has ever run is made anew, and files travel with their modes."""
 
+import os
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
@@ -9,12 +10,20 @@ from arbaro.cluster.providers.networks import leads_to
 from arbaro.cluster.providers.podman import _state, _write
 
 NEVER = -62135596800
+ID = "a" * 64
 
 
 def test_a_container_that_ran_is_never_called_new() -> None:
-    assert _state({"State": "created", "StartedAt": NEVER}) == "created"
-    assert _state({"State": "created", "StartedAt": 1795468927}) == "exited"
-    assert _state({"State": "running", "StartedAt": 1795468927}) == "running"
+    assert _state({"State": "created", "StartedAt": NEVER, "Pid": 0, "Id": ID}) == "created"
+    assert _state({"State": "created", "StartedAt": 1795468927, "Pid": 0, "Id": ID}) == "exited"
+    own = Path("/proc/self/cgroup").read_text()
+    assert _state({"State": "running", "StartedAt": 1795468927, "Pid": os.getpid(), "Id": own}) == "running"
+
+
+def test_a_container_that_died_without_podman_seeing_it_has_ended() -> None:
+    assert _state({"State": "running", "StartedAt": 1795468927, "Pid": 4194305, "Id": ID}) == "exited"
+    # Another process has its number now.
+    assert _state({"State": "stopping", "StartedAt": 1795468927, "Pid": os.getpid(), "Id": ID}) == "exited"
 
 
 def test_files_keep_their_modes(tmp_path: Path) -> None:

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The filter that nova-scheduler loads by its own options, and by which all else that we do there comes along:
 
-    [filter_scheduler]
-    available_filters = nova.scheduler.filters.all_filters
-    available_filters = arbaro_nova.scheduler.filters.AggregateHintFilter
-    enabled_filters = …,AggregateHintFilter
+[filter_scheduler]
+available_filters = nova.scheduler.filters.all_filters
+available_filters = arbaro_nova.scheduler.filters.AggregateHintFilter
+enabled_filters = …,AggregateHintFilter
 """
 
 from nova.scheduler import filters, request_filter

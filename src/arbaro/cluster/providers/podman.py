@@ -9,6 +9,7 @@ import json
 import os
 import resource
 import shutil
+import signal
 from collections.abc import Iterable, Mapping, Sequence
 from ipaddress import IPv4Network
 from pathlib import Path
@@ -26,6 +27,8 @@ from arbaro.steps import Plan, Step
 
 #: MiB that one cloud's hosts write on the disk in their first hours.
 CLOUD_DISK = 1000
+#: Where a container's monitor (conmon) tells podman with which code the container ended.
+EXIT_NOTES = Path("/run/libpod/exits")
 
 
 class Podman:
@@ -146,6 +149,7 @@ class Podman:
         Raises ArbaroError where podman itself was killed while it started this host before: podman 4.3 keeps the
         address for ever, and a network namespace; only the network's removal frees it.
         """
+        _tell_ends(name)
         try:
             shell.run(["podman", "start", _container(name, host)], timeout=180, to_its_end=True)
         except CommandError as error:
@@ -218,7 +222,24 @@ def _state(entry: dict[str, Any]) -> str:
     # After an unclean restart of this machine podman 4.3 calls every container "created", also those that have run;
     # only one that was never started may be made anew.
     state = str(entry["State"])
-    return "exited" if state in ("created", "configured") and entry["StartedAt"] > 0 else state
+    has_ended = _died_unseen(entry) or (state in ("created", "configured") and entry["StartedAt"] > 0)
+    return "exited" if has_ended else state
+
+
+def _died_unseen(entry: dict[str, Any]) -> bool:
+    """Say whether podman takes for running what is dead: its monitor was killed with it, so nobody has told podman."""
+    try:
+        control_groups = Path(f"/proc/{entry['Pid']}/cgroup").read_text()
+    except FileNotFoundError:
+        control_groups = ""
+    return entry["State"] in ("running", "stopping") and entry["Id"] not in control_groups
+
+
+def _tell_ends(name: str) -> None:
+    """Leave for each host that died unseen the note that its monitor would have left; podman reads it at once."""
+    for entry in _podman_json("ps", "--all", "--filter", f"label={LABEL}={name}", "--format", "json"):
+        if _died_unseen(entry):
+            (EXIT_NOTES / entry["Id"]).write_text(str(128 + signal.SIGKILL))
 
 
 def _podman_json(*arguments: str) -> list[dict[str, Any]]:
