@@ -15,7 +15,7 @@ from arbaro.services import load_services
 
 from .conftest import ROOT, Tool
 
-USERS = [service.name for service in load_services() if service.roles and service.name != "machines"]
+USERS = [service.name for service in load_services() if service.roles]
 Ask = Callable[[str, str, str], int]
 
 
@@ -70,6 +70,8 @@ def test_what_a_compute_holds_opens_no_api_for_administrators(cloud: Tool, ask: 
     assert ask("nova", "compute", f"/servers/{server}") in (403, 404)
     assert ask("nova", "compute", "/servers/detail?all_tenants=1") == 403
     assert ask("nova", "compute", "/os-hypervisors") == 403
+    assert ask("nova", "physical-machine", "/v1/machines") == 403
+    assert ask("machines", "physical-machine", "/v1/machines") == 200
 
 
 def test_nova_sees_the_bindings_of_any_projects_ports(cloud: Tool, identity: Identity, ask: Ask) -> None:
@@ -92,7 +94,7 @@ def test_each_service_has_its_own_vhost(cloud: Tool) -> None:
 
 
 def test_each_service_sees_its_own_schemas_only(cloud: Tool, identity: Identity) -> None:
-    for service in (service for service in load_services() if service.databases and service.name != "machines"):
+    for service in (service for service in load_services() if service.databases):
         password = identity[f"{service.name}_database_password"]
         login = f"read -r MYSQL_PWD; export MYSQL_PWD; mariadb -BN -h 127.0.0.1 -u {service.name} -e 'SHOW DATABASES'"
         command = [ROOT / "arbaro", "ssh", cloud.name, "controller", "--", login]

@@ -31,7 +31,7 @@ class Keystone(_Section):
     token_cache: int = 60
     reader_role: str = "reader"
     member_role: str = "member"
-    operator_roles: frozenset[str] = frozenset({"admin", "service"})
+    operator_roles: frozenset[str] = frozenset({"admin", "machine_operator"})
 
 
 class Times(_Section):

@@ -33,6 +33,8 @@ TOKENS = {
     "reader": token("reader"),
     "Admin": token("Admin"),
     "none": token("creator"),
+    "nova": token("service"),
+    "driver": token("service", "machine_operator"),
     "guarded": token("member", application_credential={"id": "a", "access_rules": READ_ONLY}),
 }
 
@@ -96,6 +98,9 @@ def test_roles_make_circles(identity: KeystoneIdentity) -> None:
     assert circles(identity, "reader") == (True, False, False)
     assert circles(identity, "Admin") == (True, True, True)
     assert circles(identity, "none") == (False, False, False)
+    # Each hypervisor has the password of nova's user.
+    assert circles(identity, "nova") == (False, False, False)
+    assert circles(identity, "driver") == (True, True, True)
 
 
 def test_unknown_tokens_are_refused(identity: KeystoneIdentity) -> None:
