@@ -126,9 +126,14 @@ def install(tool: Tool) -> Callable[..., None]:
 @pytest.fixture(scope="session")
 def first_up(tool: Tool, pytestconfig: pytest.Config) -> Iterator[str]:
     """The shared cloud, with two computes and two physical machines; yields what `up` printed when it was made."""
+    keep = pytestconfig.getoption("--keep")
+    if not keep:
+        # A run that was killed has left them as they were.
+        for name in (tool.name, "prod"):
+            tool.arbaro("down", name)
     printed = tool.arbaro("up", tool.name, "--computes", "2", "--machines", "2")
     yield printed
-    if not pytestconfig.getoption("--keep"):
+    if not keep:
         tool.arbaro("down", tool.name)
 
 
