@@ -65,10 +65,9 @@ def bake(recipe: Recipe, note: Note) -> None:
     try:
         _take_identity(container, keeper)
         keeper.prepare(BAKED_ADDRESSES, [host])
-        # The host is up already, but its sshd only reads its keys when it starts.
         Podman().lay_files(container, keeper.host_keys(host))
         wait_until_silent(lambda: _boots(container), what="Boot of the build host", timeout=60)
-        shell.run(["podman", "exec", container, "systemctl", "restart", "ssh"])
+        shell.run(["podman", "exec", container, "systemctl", "start", "ssh"])
         _configure(recipe, host, keeper, note)
         _keep(recipe, container, note)
     finally:
@@ -76,7 +75,7 @@ def bake(recipe: Recipe, note: Note) -> None:
 
 
 def _start(recipe: Recipe, container: str) -> IPv4Address:
-    """Start the host with nothing but SSH: what its parent has of services must not work yet. Returns its address."""
+    """Start the host without any service: its parent's must not work yet, and sshd needs its keys. Returns its address."""
     shell.run(
         [
             "podman",
@@ -91,7 +90,7 @@ def _start(recipe: Recipe, container: str) -> IPv4Address:
             BUILD_NETWORK,
             recipe.parent,
             "/sbin/init",
-            "--unit=ssh.service",
+            "--unit=basic.target",
         ],
         timeout=120,
     )
