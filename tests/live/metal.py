@@ -17,10 +17,10 @@ from .conftest import ROOT, Tool
 PRIVATE = Path.home() / f".local/share/arbaro/clouds/{Tool.name}"
 
 
-#: $1 is the port. Without -T, of which tiny's wget dies.
+#: $1 is the port, $2 for how long each answer is awaited. Without -T, of which tiny's wget dies.
 ASKS_ALL = """
 ask() {{
-    timeout 2 wget -q -O - --header 'X-Machine-Token: t.t' --header 'X-Forwarded-For: 127.0.0.1' "$@" 2>&1 | head -c 3000
+    timeout $2 wget -q -O - --header 'X-Machine-Token: t.t' --header 'X-Forwarded-For: 127.0.0.1' "$@" 2>&1 | head -c 3000
 }}
 until [ -e /tmp/enough ]; do
     for mac in {macs}; do ask "http://{service}:$1/v1/agent/boot.ipxe?mac=$mac"; done
@@ -191,8 +191,22 @@ class Stranger:
         """Ask from now on."""
         service = str(self.metal.rack.spec.public_address)
         script = ASKS_ALL.format(service=service, macs=" ".join(macs))
-        start = "for port in 8780 8781; do setsid sh /tmp/ask $port >/tmp/learnt-$port 2>&1 </dev/null & done"
+        # What is sent to the second is dropped, so that nothing is gained by patience.
+        ask = "setsid sh /tmp/ask {0} {1} >/tmp/learnt-{0} 2>&1 </dev/null &"
+        start = ask.format(8780, 4) + ask.format(8781, 1)
         self.metal.ssh(self.address, f"cat >/tmp/ask <<'ASK'\n{script}\nASK\nrm -f /tmp/enough\n{start}")
+
+    def asks_all_again(self) -> None:
+        """Wait until everything was asked from now on; where packets are dropped, each question takes a second."""
+        count = "cat /tmp/learnt-8780 | grep -c '^asked all'; cat /tmp/learnt-8781 | grep -c '^asked all'"
+        # The first turn that ends may have begun before.
+        wanted = [int(turns) + 2 for turns in self.metal.ssh(self.address, count, code=None).split()]
+
+        def look() -> bool:
+            seen = self.metal.ssh(self.address, count, code=None).split()
+            return all(int(turns) >= least for turns, least in zip(seen, wanted, strict=True))
+
+        wait_for("the stranger to have asked everything", look, 240)
 
     def end(self) -> dict[int, str]:
         """Ask no more; returns what was learnt on which port."""
