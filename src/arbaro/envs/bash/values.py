@@ -36,8 +36,10 @@ class Unknown:
     line: int
     #: A variable that the file never set: in an empty environment it is not set, in a person's shell it may be.
     foreign: bool = False
-    #: It has some value that is not empty; two of different names are different (`$0` and `$BASH_SOURCE`).
+    #: It has some value that is not empty; `$0` and `$BASH_SOURCE` differ.
     name: str = ""
+    #: Outside of quotes it may be no word, or several ones.
+    several: bool = False
 
 
 Value = Text | Answer | Unknown
