@@ -4,7 +4,7 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tests.fakes import real_bash
 
@@ -171,7 +171,8 @@ def test_half_an_openrc_is_refused(text: str, missing: str) -> None:
 VALUES = st.text(st.characters(exclude_characters="\0\r", exclude_categories=["Cs"]), max_size=30)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=100, deadline=None, derandomize=True)
+@example({"OS_PASSWORD": "\x1f\\"})
 @given(
     st.dictionaries(
         st.sampled_from(["OS_AUTH_URL", "OS_PASSWORD", "OS_USERNAME", "OS_SOME_THING", "NOVA_VERSION"]), VALUES
