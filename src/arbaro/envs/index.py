@@ -10,7 +10,6 @@ by itself (`-nt`, `-ot`, `-e`) that one was changed, has come or has gone.
 import fcntl
 import hashlib
 import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import fields
@@ -53,6 +52,8 @@ def _make() -> list[Environment]:
     clouds.write_views(found)
     _write_stamps(_stamps_dir(head[0]), stamps)
     _write(files.index_file(), "".join(f"{text}\n" for text in (*head, *map(_line, found))))
+    import shutil
+
     for old in files.index_file().parent.glob(f"{files.index_file().name}.*"):
         if old.is_dir() and old != _stamps_dir(head[0]):
             shutil.rmtree(old, ignore_errors=True)
