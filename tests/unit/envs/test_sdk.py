@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """What we say of an environment is what openstacksdk does with it: the listing, our own files for shells, the export."""
 
+import http.server
+import os
 import shutil
+import threading
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +18,7 @@ from openstack.config import OpenStackConfig
 
 from arbaro import cloudspaths
 from arbaro.cloudspaths import clouds_file, secure_file
-from arbaro.envs import book, clouds, index, sdk, switch, views
+from arbaro.envs import book, clouds, files, index, sdk, switch, views
 from arbaro.envs.environment import Environment, find
 from arbaro.errors import ArbaroError
 
@@ -223,3 +226,27 @@ def test_warnings_are_not_for_the_person(documented: list[Environment]) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert list(sdk.Clouds().environments()) == documented
+
+
+class Provider(http.server.BaseHTTPRequestHandler):
+    """A provider that describes its cloud at the address that openstacksdk asks for."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b'{"name": "far", "profile": {"auth": {"auth_url": "https://far.example/v3"}}}')
+
+    def log_message(self, *_: Any) -> None:
+        """Say nothing."""
+
+
+def test_a_profile_that_could_not_be_fetched_is_fetched_later(home: Path) -> None:
+    with http.server.HTTPServer(("127.0.0.1", 0), Provider) as server:
+        host, port = server.server_address[:2]
+    entry = f"{{profile: 'http://127.0.0.1:{port}', auth: {{username: me, password: pw}}}}"
+    assert "cannot be fetched" in settle(f"clouds: {{far: {entry}}}")[0].fault
+    with http.server.HTTPServer((str(host), port), Provider) as server:
+        threading.Thread(target=server.handle_request, daemon=True).start()
+        assert index.environments()[0].fault
+        os.utime(files.index_file(), (0, 0))
+        assert [(one.auth_url, one.fault) for one in index.environments()] == [("https://far.example/v3", "")]
