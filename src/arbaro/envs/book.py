@@ -34,6 +34,8 @@ def arrivals(path: Path, name: str | None, read: Callable[[Path], Openrc] = open
     if not path.is_file():
         raise ArbaroError(f"There is no file {path}.", hint=f"ls -l {path.parent}")
     if path.suffix in (".yaml", ".yml", ".json"):
+        if not cloudsfile.load(path):
+            raise cloudstext.broken(f"{path} holds no cloud: nothing stands below `clouds:`", path)
         return [_arrival_of(name, entry, secret, path) for name, entry, secret in _usable(path)]
     entry, secret = translate.to_entries(read(path), str(path))
     return [Arrival(translate.safe_name(name or translate.name_of(path, entry), path), entry, secret, path)]

@@ -58,6 +58,8 @@ def test_questions() -> None:
         ('export OS_X="Pa$$word"', "number of the shell's process"),
         ("[ -f /etc/x ] && export OS_X=a", "only a shell can decide"),
         ("[ -f /etc/x ] && A=1; export OS_X=$A", "only a shell can decide"),
+        ("[ -f ~/x ] && export OS_X=a", "only a shell can decide"),
+        ("[[ -r ~/x ]] && export OS_X=a", "only a shell can decide"),
         ("export OS_X=`date`", "output of a command"),
         ("C=$B; export OS_X=${C-d}", "$B is a variable of your own shell"),
         ("B+=; export OS_X=${B-d}", "$B is a variable of your own shell"),
@@ -90,7 +92,8 @@ def test_not_known(text: str, why: str) -> None:
         ("A=a; while true; do A=$A$A; done", 1, "too long"),
         ("if [ -f x ]; then return; fi", 1, "whether `return` is reached"),
         ("export OS_X=a;; export OS_Y=b", 1, "not in the part"),
-        ("X=${!Y}", 1, "not in the part"),
+        ("X=${!Y}", 1, "this form of ${…} is not in the part"),
+        ("export OS_X=a\u00a0OS_Y=b", 1, "a blank (U+00A0) stands here"),
         ("set -a; declare +x OS_X=a", 1, "takes back"),
         # A redirection, not a comparison.
         ("if [ 2 < x ]; then OS_X=a; fi", 1, "not in the part"),

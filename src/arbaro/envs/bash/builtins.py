@@ -87,7 +87,7 @@ class Builtins:
             case "source" | ".":
                 raise Refused("another file is read here, which is not looked at", line_of(node))
         if name not in _PRINTS and name not in _FROM_OUTSIDE:
-            raise Refused(f"`{_shown(name)}` would have to be executed", line_of(node))
+            raise Refused(f"{_shown(name)} would have to be executed", line_of(node))
         if name == "printf" and (not fields or not isinstance(fields[0], Text) or fields[0].text.startswith("-")):
             raise Refused("this `printf` may set a variable", line_of(node))
         if name in ("echo", "printf"):
@@ -99,9 +99,7 @@ class Builtins:
     def not_a_function(self, name: str, line: int) -> None:
         """Raises Refused for a command to which the file gives a meaning of its own."""
         if self.scope.is_function(name):
-            raise Refused(
-                f"`{_shown(name)}` is the file's own function or alias, which would have to be executed", line
-            )
+            raise Refused(f"{_shown(name)} is the file's own function or alias, which would have to be executed", line)
 
     def _declare(self, node: "Node") -> bool | None:
         kind, line = node.children[0].type, line_of(node)
@@ -230,4 +228,4 @@ def _attributes(kind: str, options: str, line: int) -> tuple[bool | None, bool]:
 
 
 def _shown(name: str) -> str:
-    return name if re.fullmatch(r"[\w./-]{1,30}", name, re.ASCII) else "a command"
+    return f"`{name}`" if re.fullmatch(r"[\w./-]{1,30}", name, re.ASCII) else "a command"

@@ -54,6 +54,7 @@ _NAMES = {
     "array": "an array", "process_substitution": "a process substitution", "c_style_for_statement": "a counting loop",
     "arithmetic_expansion": "arithmetic", "brace_expression": "a brace expansion", "translated_string": 'a text $"…"',
     "subscript": "an array", "parenthesized_expression": "a condition in parentheses", "regex": "a pattern",
+    "expansion": "this form of ${…}", "string": "what stands in these quotes", "command_substitution": "this $(…)",
 }  # fmt: skip
 
 _MOST_MENDINGS = 100
@@ -107,24 +108,25 @@ def walk(node: "Node") -> Iterator["Node"]:
 
 def _refuse_control_characters(line: str, number: int) -> None:
     if line.endswith("\r"):
-        raise Refused(
-            "lines end as on Windows, and bash takes that for a part of the values (mend it: dos2unix)", number
-        )
+        why = "lines end as on Windows, and bash takes that for a part of the values"
+        raise Refused(why, number, mend="sed -i 's/\\r$//'")
     if found := re.search(r"[\x00-\x08\x0b-\x1f\x7f]", line):
         raise Refused(f"there is a control character (\\x{ord(found[0]):02x})", number)
     if number == 1 and line.startswith("\ufeff"):
-        raise Refused(
-            "the file begins with a byte order mark, and bash takes that for a part of the first word", number
-        )
+        why = "the file begins with a byte order mark, and bash takes that for a part of the first word"
+        raise Refused(why, number, mend="sed -i '1s/^\\xef\\xbb\\xbf//'")
 
 
 def _mended(root: "Node", source: bytes) -> bytes | None:
-    """The same for bash, without the next of two things that the grammar sees wrongly; None: there is none.
+    """The same for bash, without the next of three things that the grammar sees wrongly; None: there is none.
 
     It joins assignments (`A=1 B=2`) with the command in the next line: a semicolon parts them. It ends a word before a
-    quoted blank (`"a"\\ b`): other quotes hold it together.
+    quoted blank (`"a"\\ b`): other quotes hold it together. It takes the `~` in `[ -f ~/x ]` for an operator.
     """
     for node in walk(root):
+        at = node.start_byte
+        if node.type == "unary_expression" and b"HOME" not in source and re.match(rb"[ \t]~/", source[at - 1 : at + 2]):
+            return source[:at] + b'"$HOME"' + source[at + 1 :]
         if node.type in _COMMANDS:
             for child, after in pairwise(node.children):
                 at = child.end_byte
@@ -195,6 +197,9 @@ class _Check:
                 raise self._doubt(node)
             return
         reserved = node.parent is not None and node.parent.type == "command_name" and text in _RESERVED
+        if blank := re.search(r"[^\S \t\n]", text):
+            why = f"a blank (U+{ord(blank[0]):04X}) stands here that bash takes for a part of the word"
+            raise Refused(f"{why}; replace it by a plain one", line_of(node))
         if reserved or (node.type != "test_operator" and not lexical.is_plain_word(text)):
             raise self._doubt(node)
 

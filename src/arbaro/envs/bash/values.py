@@ -7,10 +7,12 @@ from dataclasses import dataclass
 class Refused(Exception):
     """This file is not in the part of bash that is evaluated here."""
 
-    def __init__(self, why: str, line: int) -> None:
+    def __init__(self, why: str, line: int, *, mend: str = "") -> None:
         super().__init__(why)
         self.why = why
         self.line = line
+        #: The program and options that mend the file, if one does.
+        self.mend = mend
 
 
 @dataclass(frozen=True)
