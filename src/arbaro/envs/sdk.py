@@ -49,7 +49,8 @@ class Clouds(OpenStackConfig):  # type: ignore[misc]
 
     def _regions_of(self, name: Any) -> Iterator[Environment]:
         own = self.cloud_config["clouds"][name]
-        fault = _fault(own)
+        # openstacksdk finds an entry by a text only, and `no: …` is a boolean's.
+        fault = _fault(own) if isinstance(name, str) else "its name is no text; quote it"
         try:
             regions = [] if fault else [str(region["name"]) for region in self._get_regions(name)]
             found = [(region, self.get_one(name, region_name=region, validate=False).config) for region in regions]

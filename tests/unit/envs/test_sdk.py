@@ -250,3 +250,8 @@ def test_a_profile_that_could_not_be_fetched_is_fetched_later(home: Path) -> Non
         assert index.environments()[0].fault
         os.utime(files.index_file(), (0, 0))
         assert [(one.auth_url, one.fault) for one in index.environments()] == [("https://far.example/v3", "")]
+
+
+def test_a_name_that_is_no_text_is_told(home: Path) -> None:
+    found = settle("clouds: {no: {auth: {auth_url: u}}, 12: {auth: {auth_url: u}}, 'on': {auth: {auth_url: u}}}")
+    assert [(one.name, "quote it" in one.fault) for one in found] == [("False", True), ("12", True), ("on", False)]
