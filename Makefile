@@ -34,7 +34,7 @@ engine: dev  ## playbooks by real Ansible, on this machine (no root)
 envs: dev  ## environments in real bash, zsh and fish, on fake clouds
 	tests/install envs
 	$(PYTEST) tests/envs -m 'not soak'
-envs-soak: dev  ## 100,000 openrc files, by real bash and by us
+envs-soak: dev  ## 200,000 openrc files, by real bash and by us
 	$(PYTEST) tests/envs -m soak
 
 plugins: dev .venv-machines/.dev  ## plug-ins inside real neutron and nova (root, for what it installs and for namespaces)

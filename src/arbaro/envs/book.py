@@ -45,9 +45,9 @@ def _usable(path: Path) -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]]:
     """The entries of somebody's clouds.yaml. Raises ArbaroError with the line of one that openstacksdk cannot use."""
     from arbaro.envs import sdk
 
-    beside = cloudsfile.load(path.with_name("secure" + path.suffix)) if path.stem == "clouds" else {}
+    secrets = cloudsfile.load(path.with_name("secure" + path.suffix)) if path.stem == "clouds" else {}
     for name, entry in cloudsfile.load(path).items():
-        secret = beside.get(name) or {}
+        secret = secrets.get(name) or {}
         fault = sdk.problem(name, entry, secret) if isinstance(name, str) else "its name is no text; quote it"
         if fault:
             line = cloudstext.line_of(cloudsfile.text_of(path), path, str(name))
