@@ -58,6 +58,7 @@ def test_questions() -> None:
         ('export OS_X="Pa$$word"', "number of the shell's process"),
         ("[ -f /etc/x ] && export OS_X=a", "only a shell can decide"),
         ("[ -f /etc/x ] && A=1; export OS_X=$A", "only a shell can decide"),
+        ('[ -f x ] && { printf "\\n"; export OS_X=a; }', "only a shell can decide"),
         ("[ -f ~/x ] && export OS_X=a", "only a shell can decide"),
         ("[[ -r ~/x ]] && export OS_X=a", "only a shell can decide"),
         ("export OS_X=`date`", "output of a command"),

@@ -59,7 +59,7 @@ def _only_prints(name: str, node: "Node") -> bool:
     first = next((text_of(argument) for argument in node.children_by_field_name("argument")), "")
     if name == "command":
         return first in ("-v", "-V")
-    return name != "printf" or re.match(r"""["']?[^-"'$`\\]""", first) is not None
+    return name != "printf" or re.match(r"""["'][^-"'$`]|[^-"'$`\\]""", first) is not None
 
 
 def _declaration(node: "Node", scope: Scope, line: int, alone: bool) -> None:
