@@ -34,6 +34,8 @@ engine: dev  ## playbooks by real Ansible, on this machine (no root)
 envs: dev  ## environments in real bash, zsh and fish, on fake clouds
 	tests/install envs
 	$(PYTEST) tests/envs -m 'not soak'
+envs-soak: dev  ## 200,000 openrc files, by real bash and by us
+	$(PYTEST) tests/envs -m soak
 
 plugins: dev .venv-machines/.dev  ## plug-ins inside real neutron and nova (root, for what it installs and for namespaces)
 	tests/install plugins
@@ -82,4 +84,4 @@ wheel: dev  ## the installable packages, in dist/: the tool, and the plug-ins fo
 deb: wheel  ## the plug-in for any other nova on Debian, in dist/
 	plugins/deb dist/arbaro_nova-*.whl dist python3-nova
 
-.PHONY: help dev fmt lint unit engine envs plugins machines machines-live live live-soak prepare images test soak bench wheel deb
+.PHONY: help dev fmt lint unit engine envs envs-soak plugins machines machines-live live live-soak prepare images test soak bench wheel deb

@@ -80,7 +80,8 @@ def soak_jobs() -> list[Job]:
     return [
         Job("packages", "tests/install machines-live soak", alone=True),
         Job("dev", "make dev", after=("packages",), alone=True),
-        Job("machines-live", "make machines-live", needs=("packages", "dev"), alone=True),
+        Job("envs-soak", "make envs-soak", needs=("dev",), alone=True),
+        Job("machines-live", "make machines-live", needs=("packages", "dev"), after=("envs-soak",), alone=True),
         Job("live-soak", "make live-soak", needs=("packages", "dev"), after=("machines-live",), alone=True),
     ]
 

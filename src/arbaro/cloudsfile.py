@@ -5,10 +5,12 @@ Other entries and comments stay, a link stays a link, a file is written whole or
 for each other. https://docs.openstack.org/openstacksdk/latest/user/config/configuration.html
 """
 
+import copy
 import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +32,13 @@ def load(path: Path) -> dict[Any, Any]:
 
 def document(path: Path) -> dict[Any, Any]:
     """All that a file holds, as openstacksdk reads it. Raises ArbaroError with file and line."""
-    return cloudstext.parse(text_of(path), path)
+    return copy.deepcopy(_parsed(text_of(path), path))
+
+
+@lru_cache(maxsize=2)
+def _parsed(text: str, path: Path) -> dict[Any, Any]:
+    # One command asks several times, and PyYAML takes a millisecond for each entry.
+    return cloudstext.parse(text, path)
 
 
 @contextmanager

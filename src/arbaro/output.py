@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The only place that prints lines, tables, JSON and errors; `progress` prints through it."""
 
-import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -48,6 +47,8 @@ def _visible(character: str) -> str:
 
 def print_json(value: Any) -> None:
     """Print a value as JSON, for other programs."""
+    import json
+
     print(json.dumps(value, indent=2, default=str), flush=True)
 
 

@@ -3,9 +3,7 @@
 
 import os
 import re
-import shutil
 import sys
-import tomllib
 from dataclasses import dataclass, fields
 from functools import cache
 from ipaddress import IPv4Network
@@ -33,6 +31,8 @@ def load_settings() -> Settings:
     path = settings_file()
     if not path.exists():
         return Settings()
+    import tomllib
+
     try:
         found = tomllib.loads(path.read_text())
         unknown = set(found) - {field.name for field in fields(Settings)}
@@ -104,6 +104,8 @@ def openstack_command(*, with_machines: bool = False) -> str:
 
     `with_machines` asks for one that knows `openstack machine`: only of ours we know that it does.
     """
+    import shutil
+
     ours, found = Path(sys.executable).with_name("openstack"), shutil.which("openstack")
     suits = found and (not with_machines or Path(found).resolve() == ours.resolve())
     return "openstack" if suits else str(ours)

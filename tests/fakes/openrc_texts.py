@@ -181,7 +181,18 @@ TESTS = (
         "%s %s",
     ),
 )
-VERDICTS = ("true", "false", ":", "! true", "grep -q x /dev/null", "tty -s", "hash foo", "(( 1 ))")
+VERDICTS = (
+    "true",
+    "false",
+    ":",
+    "! true",
+    "grep -q x /dev/null",
+    "tty -s",
+    "hash foo",
+    "(( 1 ))",
+    "(( 0 ))",
+    "(( A = 1 ))",
+)
 DECLARATIONS = (
     *("export", "declare -x", "readonly", "export -n", "typeset -x", "declare", "declare +x", "local", "declare -rx"),
     *("export -p", "export --", "declare -i", "declare -l", "declare -gx", "readonly -p", "export -f", "declare -n"),
@@ -303,6 +314,14 @@ LEAVING = ("return", "return 0", "exit", "break", "continue", "shift", "return 1
 WIPING = "$(set | awk '{FS=\"=\"} /^OS_/ {print $1}')"
 ENDS = ("export OS_A OS_B A B", "export OS_A=$A OS_B", 'export C=$OS_A X="$OS_B" A B', "")
 
+#: What a hand puts into a file that should not be there.
+STRAY = (
+    *" \t\n;&|()<>$`\"'\\#=:/*?[]{}~!%^+-.,@_0aZé",
+    *("\\\n", "$$", "$A", "${B}", "${OS_X:-y}", '""', "''", "$(x)", "`x`", "&&", "||", ";;", "fi\n", "then ", "else "),
+    *("done", "do ", "export ", "unset ", "read ", "set -a\n", '[ -z "$OS_X" ] && ', "${", "$(", "$'", "\r", "exit"),
+    *('if [ -n "$OS_USERNAME" ]; then\n', "return\n", " OS_Z=1 ", "\u00a0", "\ufeff", "cat <<E\n", "E\n"),
+)
+
 
 class Texts:
     """A source of files; the same seed gives the same ones."""
@@ -317,6 +336,31 @@ class Texts:
         text = "".join(self.statement() + self.separator(whole=True) for _ in range(self.rnd.randint(1, 4)))
         text = text.replace("\n", "\r\n") if self.chance(0.01) else text
         return ("\ufeff" if self.chance(0.01) else "") + text + self.one(ENDS)
+
+    def some_files(self, count: int) -> list[str]:
+        """As many files."""
+        return [self.next() for _ in range(count)]
+
+    def changed_files(self, files: list[str], statements: list[str], count: int) -> list[str]:
+        """Files with one to four faults of a hasty hand, and with lines that come from elsewhere."""
+        return [self.changed(self.one(files), files, statements) for _ in range(count)]
+
+    def changed(self, text: str, files: list[str], statements: list[str]) -> str:
+        """One file with faults."""
+        for _ in range(self.rnd.randint(1, 4)):
+            at, kind = self.rnd.randrange(len(text) + 1), self.rnd.random()
+            lines = text.split("\n")
+            line = self.rnd.randrange(len(lines))
+            if kind < 0.5:
+                text = text[:at] + self.one(STRAY) + text[at + self.rnd.randint(0, 1) :]
+            elif kind < 0.7:
+                text = text[:at] + text[at + self.rnd.randint(1, 12) :]
+            elif kind < 0.8:
+                text = "\n".join([*lines[:line], *lines[line + 1 :], lines[line]])
+            else:
+                more = statements if kind < 0.9 else self.one(files).split("\n")
+                text = "\n".join([*lines[:line], self.one(more).replace("⏎", "\n"), *lines[line:]])
+        return text
 
     def one(self, choices: "tuple[str, ...] | list[str]") -> str:
         return self.rnd.choice(choices)
@@ -349,9 +393,9 @@ class Texts:
         if kind < 0.45:
             return "'" + self.some(4, lambda: self.one([*'ab $"#\\*é\n'])) + "'"
         operator = self.one(("", "", ":-", "-", ":+", "+", ":=", "%", "%%", "#", "##"))
-        cuts = operator and operator in "%%##"
+        cuts = bool(operator) and operator in "%%##"
         operand = self.one(("*.", "x*", ".*", "/", "*", '"q"', "a", "?b")) if cuts else ""
-        operand = operand or (self.one(("def", "", "$A", "${B}", '"q r"', "a:b")) if operator else "")
+        operand = operand or (self.one(("def", "", "$A", "${B}", '"q r"', "a:b", "a:~", "~")) if operator else "")
         found = f"${name}" if self.chance(0.4) else f"${{{name}{operator}{operand}}}"
         return self.one(
             (

@@ -3,7 +3,6 @@
 
 import signal
 import sys
-import traceback
 
 import click
 
@@ -29,6 +28,8 @@ def main() -> None:
         click.echo("\nInterrupted. Run the same command again: it goes on from where it was.", err=True)
         code = EXIT_FAILURE
     except Exception:  # noqa: BLE001 (the last door)
+        import traceback
+
         # Python would end with 1, which is our warning.
         traceback.print_exc()
         click.echo("This is a fault in arbaro itself; please report it with the lines above.", err=True)

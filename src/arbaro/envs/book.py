@@ -34,6 +34,8 @@ def arrivals(path: Path, name: str | None, read: Callable[[Path], Openrc] = open
     if not path.is_file():
         raise ArbaroError(f"There is no file {path}.", hint=f"ls -l {path.parent}")
     if path.suffix in (".yaml", ".yml", ".json"):
+        if not cloudsfile.load(path):
+            raise cloudstext.broken(f"{path} holds no cloud: nothing stands below `clouds:`", path)
         return [_arrival_of(name, entry, secret, path) for name, entry, secret in _usable(path)]
     entry, secret = translate.to_entries(read(path), str(path))
     return [Arrival(translate.safe_name(name or translate.name_of(path, entry), path), entry, secret, path)]
@@ -43,9 +45,9 @@ def _usable(path: Path) -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]]:
     """The entries of somebody's clouds.yaml. Raises ArbaroError with the line of one that openstacksdk cannot use."""
     from arbaro.envs import sdk
 
-    beside = cloudsfile.load(path.with_name("secure" + path.suffix)) if path.stem == "clouds" else {}
+    secrets = cloudsfile.load(path.with_name("secure" + path.suffix)) if path.stem == "clouds" else {}
     for name, entry in cloudsfile.load(path).items():
-        secret = beside.get(name) or {}
+        secret = secrets.get(name) or {}
         fault = sdk.problem(name, entry, secret) if isinstance(name, str) else "its name is no text; quote it"
         if fault:
             line = cloudstext.line_of(cloudsfile.text_of(path), path, str(name))

@@ -8,6 +8,8 @@ from arbaro.errors import ArbaroError
 
 #: The part of a cloud's entry that is ours; openstacksdk and gophercloud pass over what they don't know.
 OURS = "arbaro"
+#: The fault of an entry whose provider did not answer; it may answer next time.
+UNFETCHED = "its profile cannot be fetched"
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ by itself (`-nt`, `-ot`, `-e`) that one was changed, has come or has gone.
 import fcntl
 import hashlib
 import os
-import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import fields
@@ -18,18 +18,26 @@ from pathlib import Path
 
 from arbaro.cloudspaths import clouds_file, clouds_places, is_there, secure_file, secure_places, vendor_places
 from arbaro.envs import files
-from arbaro.envs.environment import Environment
+from arbaro.envs.environment import UNFETCHED, Environment
 
 #: ASCII's own unit separator; unlike a tab it keeps empty fields apart in every shell.
 SEPARATOR = "\x1f"
 FIELDS = tuple(field.name for field in fields(Environment))
+#: Seconds after which a provider that did not answer is asked again.
+_ASK_AGAIN = 60
 _VERSION = "arbaro-index-2"
 
 
 def environments() -> list[Environment]:
     """All environments, from the index if it is fresh: then no YAML is read. Raises ArbaroError as reading it does."""
     found = _read()
-    return refresh() if found is None else found
+    return refresh() if found is None or _may_be_fetched(found) else found
+
+
+def _may_be_fetched(found: list[Environment]) -> bool:
+    """Say whether a provider that did not answer is asked again; a minute later, since the wait for none is long."""
+    missing = any(environment.fault == UNFETCHED for environment in found)
+    return missing and time.time() - files.index_file().stat().st_mtime > _ASK_AGAIN
 
 
 def refresh(*, always: bool = True) -> list[Environment]:
@@ -53,6 +61,8 @@ def _make() -> list[Environment]:
     clouds.write_views(found)
     _write_stamps(_stamps_dir(head[0]), stamps)
     _write(files.index_file(), "".join(f"{text}\n" for text in (*head, *map(_line, found))))
+    import shutil
+
     for old in files.index_file().parent.glob(f"{files.index_file().name}.*"):
         if old.is_dir() and old != _stamps_dir(head[0]):
             shutil.rmtree(old, ignore_errors=True)

@@ -5,6 +5,7 @@ A stated part of bash is evaluated (bash/, docs/reference/openrc.md); a file tha
 """
 
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -78,7 +79,9 @@ def _taken(exported: Mapping[str, Value], given: set[str]) -> Openrc:
 
 def _refusal(where: str, refused: Refused) -> ArbaroError:
     own = re.search(r"\$(\w+) is a variable of your own shell", refused.why)
-    if own:
+    if refused.mend:
+        hint = f"{refused.mend} {shlex.quote(where)}, then run the same command again."
+    elif own:
         hint = f"arbaro env import --take {own[1]} {where}, or write its value into the file"
     else:
         hint = f"arbaro env import --evaluate {where} (bash runs it, shut in), or: arbaro env add NAME"

@@ -13,14 +13,12 @@ from openstack.exceptions import SDKException
 
 from arbaro import cloudsfile
 from arbaro.cloudspaths import clouds_file, secure_file, vendor_places
-from arbaro.envs.environment import OURS, Environment
+from arbaro.envs.environment import OURS, UNFETCHED, Environment
 from arbaro.envs.kinds import guess_kind
 from arbaro.envs.translate import SECRETS
 
 #: What a wrong entry makes openstacksdk raise. Its messages may quote the entry, so they are not shown.
 _WRONG = (SDKException, LookupError, TypeError, AttributeError, ValueError, OSError)
-
-_UNFETCHED = "its profile cannot be fetched"
 
 
 class Clouds(OpenStackConfig):  # type: ignore[misc]
@@ -51,7 +49,8 @@ class Clouds(OpenStackConfig):  # type: ignore[misc]
 
     def _regions_of(self, name: Any) -> Iterator[Environment]:
         own = self.cloud_config["clouds"][name]
-        fault = _fault(own)
+        # openstacksdk finds an entry by a text only, and `no: …` is a boolean's.
+        fault = _fault(own) if isinstance(name, str) else "its name is no text; quote it"
         try:
             regions = [] if fault else [str(region["name"]) for region in self._get_regions(name)]
             found = [(region, self.get_one(name, region_name=region, validate=False).config) for region in regions]
@@ -114,7 +113,7 @@ def _fault(own: Any) -> str:
 
 def _told(error: Exception, own: Mapping[str, Any]) -> str:
     if isinstance(error, OSError):
-        return _UNFETCHED
+        return UNFETCHED
     if "no longer exists" in str(error):
         return f"its profile {own.get('profile', own.get('cloud'))} is of a cloud that no longer exists"
     return f"openstacksdk cannot read its entry ({type(error).__name__})"
@@ -169,4 +168,4 @@ def problem(name: str, entry: Any, secret: Mapping[str, Any]) -> str:
     clouds.names = [name]
     clouds.cloud_config = {"clouds": {name: _merged(entry, secret)}}
     # Whether its provider answers now says nothing about the entry.
-    return next((found.fault for found in clouds.environments() if found.fault and found.fault != _UNFETCHED), "")
+    return next((found.fault for found in clouds.environments() if found.fault and found.fault != UNFETCHED), "")

@@ -117,8 +117,8 @@ def _quoted(text: str) -> str:
     """A word for bash; what would act on a terminal is written as an escape."""
     if not re.search(r"[\x00-\x1f\x7f]", text):
         return shlex.quote(text)
-    plain = text.replace("\\", "\\\\").replace("'", "\\'")
-    return "$'" + re.sub(r"[\x00-\x1f\x7f]", lambda match: f"\\x{ord(match[0]):02x}", plain) + "'"
+    # Backslashes and quotes too: then no reader needs to know where a quoted backslash ends.
+    return "$'" + re.sub(r"[\x00-\x1f\x7f\\']", lambda match: f"\\x{ord(match[0]):02x}", text) + "'"
 
 
 def _is_flat(value: Any, key: str, asked: Mapping[str, str]) -> bool:

@@ -145,3 +145,11 @@ def test_a_wrong_name_is_answered_with_near_ones() -> None:
     assert [e.name for e in matching("development", known)] == ["dev"]
     with pytest.raises(ArbaroError, match="No environment's name matches"):
         matching("x*", known)
+
+
+@pytest.mark.parametrize("text", ["", "# nothing yet\n", "clouds:\n", "clouds: {}\n", "{}\n"])
+def test_a_file_without_a_cloud_is_not_imported(home: Path, text: str) -> None:
+    theirs = home / "theirs.yaml"
+    theirs.write_text(text)
+    with pytest.raises(ArbaroError, match="holds no cloud"):
+        book.arrivals(theirs, None)

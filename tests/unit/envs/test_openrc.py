@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Openrc files are read as bash would source them, without being executed, and are written back without loss."""
 
+import re
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tests.fakes import real_bash
 
@@ -39,7 +40,7 @@ def test_refused_with_line_and_reason(path: Path) -> None:
     with pytest.raises(ArbaroError) as refused:
         openrc.read(path)
     assert f"{path}, {line}: " in str(refused.value) and why in str(refused.value)
-    assert "arbaro env import --" in refused.value.hint
+    assert re.search("arbaro env import --|run the same command again", refused.value.hint)
 
 
 @pytest.mark.parametrize("path", CASES, ids=lambda path: path.name)
@@ -171,7 +172,8 @@ def test_half_an_openrc_is_refused(text: str, missing: str) -> None:
 VALUES = st.text(st.characters(exclude_characters="\0\r", exclude_categories=["Cs"]), max_size=30)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=100, deadline=None, derandomize=True)
+@example({"OS_PASSWORD": "\x1f\\"})
 @given(
     st.dictionaries(
         st.sampled_from(["OS_AUTH_URL", "OS_PASSWORD", "OS_USERNAME", "OS_SOME_THING", "NOVA_VERSION"]), VALUES

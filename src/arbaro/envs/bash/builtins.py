@@ -4,11 +4,11 @@
 import re
 from typing import TYPE_CHECKING
 
-from arbaro.envs.bash import conditions, patterns
+from arbaro.envs.bash import conditions, patterns, wiping
 from arbaro.envs.bash.scope import NAME, Scope
-from arbaro.envs.bash.syntax import line_of, statements, text_of
-from arbaro.envs.bash.values import Refused, Text, Value
-from arbaro.envs.bash.words import Words
+from arbaro.envs.bash.syntax import line_of, text_of
+from arbaro.envs.bash.values import Refused, Text, Unknown, Value
+from arbaro.envs.bash.words import BRACES, Words
 
 if TYPE_CHECKING:
     from tree_sitter import Node
@@ -23,9 +23,12 @@ HARMLESS = (
 )  # fmt: skip
 #: Those of them that are programs, which may or may not be there.
 _FROM_OUTSIDE = frozenset(("stty", "sleep", "tty", "clear", "tput", "logger"))
+_HARMLESS_REDIRECTION = re.compile(
+    r"(?:[12]?>|&>)[ \t]*/dev/(?:null|tty|stderr)|[12]?>&[ \t]*[12]|0?<[ \t]*/dev/tty|0?<&[ \t]*[02]"
+)
 _ALIAS = re.compile(r"[A-Za-z0-9_.-]+=", re.ASCII)
 _SET = re.compile(r"-[axv]+|\+[aexuvh]+")
-_OPTIONS = {"allexport": "a", "xtrace": "x", "errexit": "e", "nounset": "u", "history": "h", "verbose": "v"}
+_OPTIONS = {"allexport": "a", "xtrace": "x", "errexit": "e", "nounset": "u", "verbose": "v"}
 _READ = re.compile(r"-[rse]+")
 _READ_WITH_PROMPT = re.compile(r"-[rse]*p(.*)", re.DOTALL)
 
@@ -47,7 +50,7 @@ class Builtins:
     def run(self, node: "Node") -> bool | None:
         """Run one command. True: it ended with 0; None: only a shell would know."""
         if node.type in ("declaration_command", "unset_command"):
-            self._not_a_function(node.children[0].type, node)
+            self.not_a_function(node.children[0].type, line_of(node))
             return self._unset(node) if node.type == "unset_command" else self._declare(node)
         return self._command(node)
 
@@ -60,12 +63,12 @@ class Builtins:
         return text_of(name), found, operator.type == "+="
 
     def _command(self, node: "Node") -> bool | None:
-        name = text_of(next(child for child in node.children if child.type == "command_name"))
+        name = next((text_of(child) for child in node.children if child.type == "command_name"), "")
         before = [child for child in node.children if child.type == "variable_assignment"]
         arguments = node.children_by_field_name("argument")
         if len(before) + len(arguments) + 1 != len([c for c in node.children if c.type != "comment"]):
             raise Refused("this command is not in the part of bash that arbaro evaluates", line_of(node))
-        self._not_a_function(name, node)
+        self.not_a_function(name, line_of(node))
         if before and (name != "read" or [text_of(child) for child in before] != ["IFS="]):
             raise Refused("a variable is set for one command only", line_of(node))
         fields = [field for argument in arguments for field in self.words.fields(argument)]
@@ -84,7 +87,7 @@ class Builtins:
             case "source" | ".":
                 raise Refused("another file is read here, which is not looked at", line_of(node))
         if name not in _PRINTS and name not in _FROM_OUTSIDE:
-            raise Refused(f"`{_shown(name)}` would have to be executed", line_of(node))
+            raise Refused(f"{_shown(name)} would have to be executed", line_of(node))
         if name == "printf" and (not fields or not isinstance(fields[0], Text) or fields[0].text.startswith("-")):
             raise Refused("this `printf` may set a variable", line_of(node))
         if name in ("echo", "printf"):
@@ -93,11 +96,10 @@ class Builtins:
             )
         return None if name in _FROM_OUTSIDE or name == "printf" else True
 
-    def _not_a_function(self, name: str, node: "Node") -> None:
+    def not_a_function(self, name: str, line: int) -> None:
+        """Raises Refused for a command to which the file gives a meaning of its own."""
         if self.scope.is_function(name):
-            raise Refused(
-                f"`{_shown(name)}` is the file's own function or alias, which would have to be executed", line_of(node)
-            )
+            raise Refused(f"{_shown(name)} is the file's own function or alias, which would have to be executed", line)
 
     def _declare(self, node: "Node") -> bool | None:
         kind, line = node.children[0].type, line_of(node)
@@ -119,33 +121,40 @@ class Builtins:
                     options += option
                     found += [] if option else [_assignment_in(field, line)]
         exported, readonly = _attributes(kind, options, line)
+        if exported is False and self.scope.export_all:
+            raise Refused(f"`{kind}` takes back what `set -a` gives", line)
         for name, value, appends in found:
             if value is not None:
                 (self.scope.append if appends else self.scope.assign)(name, value, line)
             self.scope.mark(name, line, exported=exported, readonly=readonly)
-        # With a command within, bash gives declare's own end, which is 0.
-        return True
+        # With a command within, bash gives declare's own end, which is 0. Braces may set a variable twice, which fails
+        # if it is read-only.
+        return None if any(isinstance(value, Unknown) and value.why == BRACES for _, value, _ in found) else True
 
     def _unset(self, node: "Node") -> bool | None:
         line = line_of(node)
+        verdict: bool | None = True
         for child in node.children[1:]:
-            if child.type == "command_substitution" and wipes_names(child, self.scope):
-                return None
+            if wiping.forgets(child, self.scope):
+                verdict = None
+                continue
             for field in [Text(text_of(child))] if child.type == "variable_name" else self.words.fields(child):
                 if not isinstance(field, Text) or not (NAME.fullmatch(field.text) or field.text == "-v"):
                     raise Refused("only a shell knows what is unset here", line)
                 if field.text != "-v":
                     self.scope.unset(field.text, line)
-        return True
+        return verdict
 
     def _read(self, fields: list[Value], node: "Node") -> bool | None:
         line, names, prompt = line_of(node), list[str](), self.said
         texts = iter(fields)
         for field in texts:
-            if not isinstance(field, Text):
+            if not isinstance(field, Text) or (names and field.text.startswith("-")):
                 raise Refused("only a shell knows what is read here", line)
             if with_prompt := _READ_WITH_PROMPT.fullmatch(field.text):
                 said = Text(with_prompt[1]) if with_prompt[1] else next(texts, Text(""))
+                if isinstance(said, Unknown) and said.several:
+                    raise Refused("only a shell knows what is read here", line)
                 prompt = said.text if isinstance(said, Text) else ""
             elif not _READ.fullmatch(field.text):
                 names.append(field.text)
@@ -157,6 +166,8 @@ class Builtins:
 
     def _set(self, fields: list[Value], node: "Node") -> bool | None:
         words = [field.text if isinstance(field, Text) else "?" for field in fields]
+        if words in (["+o", "history"], ["-o", "history"]) and not self.scope.export_all:
+            return True
         if len(words) == 2 and words[0] in ("-o", "+o") and words[1] in _OPTIONS:
             words = [words[0][0] + _OPTIONS[words[1]]]
         for word in words:
@@ -169,39 +180,7 @@ class Builtins:
 
 def is_harmless_redirection(node: "Node") -> bool:
     """Say whether what is printed goes to nowhere, to a stream that is there, or an answer comes from the terminal."""
-    if node.type != "file_redirect":
-        return False
-    words = text_of(node).split()
-    return "".join(words).lstrip("0123456789") in (
-        ">/dev/null", "&>/dev/null", ">&2", ">&1", "2>&1", "</dev/tty", "<&0", "<&2", ">/dev/tty", ">/dev/stderr",
-    )  # fmt: skip
-
-
-def wipes(name: str, values: list["Node"], body: "Node", scope: Scope) -> bool:
-    """Say whether a loop only unsets what a command lists, before the file has set anything: nothing changes then.
-
-    Kolla's, packstack's and Horizon's files begin so. Kolla's own is known word by word.
-    """
-    inner = statements(body.children)
-    if len(inner) != 1 or inner[0].type != "unset_command" or len(values) != 1:
-        return False
-    words = inner[0].children[1:]
-    if [re.sub(r'["{}]', "", text_of(word)) for word in words] != [f"${name}"]:
-        return False
-    return values[0].type == "command_substitution" and wipes_names(values[0], scope)
-
-
-_KOLLA = re.compile(r"""\$\(set\|awk'\{FS="="\}/\^OS_/\{print\$1\}'\)""")
-
-
-def wipes_names(listing: "Node", scope: Scope) -> bool:
-    """Forget what a command lists to be unset, if that is certain: nothing, or all that is OpenStack's."""
-    if scope.untouched:
-        return True
-    if _KOLLA.fullmatch(re.sub(r"\s", "", text_of(listing))):
-        scope.unset_all_of_openstack(line_of(listing))
-        return True
-    return False
+    return node.type == "file_redirect" and _HARMLESS_REDIRECTION.fullmatch(text_of(node)) is not None
 
 
 def matches(value: Value, nodes: list["Node"], words: Words) -> bool | None:
@@ -249,4 +228,4 @@ def _attributes(kind: str, options: str, line: int) -> tuple[bool | None, bool]:
 
 
 def _shown(name: str) -> str:
-    return name if re.fullmatch(r"[\w./-]{1,30}", name, re.ASCII) else "a command"
+    return f"`{name}`" if re.fullmatch(r"[\w./-]{1,30}", name, re.ASCII) else "a command"

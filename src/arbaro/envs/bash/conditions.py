@@ -96,7 +96,7 @@ def _operand(node: "Node", words: Words) -> Value:
 def _literal(node: "Node", words: Words) -> Value:
     """The right side of `==`, which is a pattern unless it is quoted."""
     value = _operand(node, words)
-    if node.type != "string" and isinstance(value, Text) and re.search(r"[*?\[\\]", value.text):
+    if node.type != "string" and isinstance(value, Text) and re.search(r"[*?\[\\(]", value.text):
         return Unknown("a value is used as a pattern", line_of(node))
     return value
 
@@ -116,7 +116,8 @@ def _same(left: Value, right: Value) -> bool | None:
     if isinstance(left, Text) and isinstance(right, Text):
         return left == right
     if isinstance(left, Unknown) and isinstance(right, Unknown) and left.name and right.name:
-        return left.name == right.name or None
+        # A sourced file never has the shell's name.
+        return False if {left.name, right.name} == {"$0", "BASH_SOURCE"} else left.name == right.name or None
     if Text("") in (left, right):
         return _not(_is_there(left if right == Text("") else right))
     return None
@@ -136,7 +137,7 @@ def _is_there(value: Value) -> bool | None:
 
 def _as_tested(value: Value) -> Value:
     """What is typed behind the file's name is nothing, as long as it is only asked for."""
-    typed = isinstance(value, Unknown) and value.foreign and value.why.startswith(("$0", "$1", "$2", "$3", "$4", "$5"))
+    typed = isinstance(value, Unknown) and value.foreign and value.why.startswith(("$1", "$2", "$3", "$4", "$5"))
     return Text("") if typed else value
 
 

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 EXACT = ("string", "raw_string", "ansi_c_string", "simple_expansion", "expansion", "command_substitution")
 _METACHARACTERS = b" \t\n;&|()<>"
 #: A dollar sign that bash leaves alone.
-_DOLLAR = rb"\$(?![A-Za-z0-9_{(\[@*#?!$'\"-])"
+_DOLLAR = rb"\$(?![A-Za-z0-9_{(\[@*#?!$'\"-]|\\\n)"
 _WORD = re.compile(r"""(?:[^\s\\"'`$(){}<>|;&]|\\[^\n]|\\\n|[{}])*""")
-_QUOTED = re.compile(rb'(?:[^"\\`$]|\\.|\$(?![A-Za-z0-9_{(\[@*#?!$-]))*', re.DOTALL)
+_QUOTED = re.compile(rb'(?:[^"\\`$]|\\.|\$(?![A-Za-z0-9_{(\[@*#?!$-]|\\\n))*', re.DOTALL)
 _IN_BRACES = re.compile(rb"""(?:[^"'\\`$(){}<>|;&\n]|\\[^\n]|""" + _DOLLAR + rb")*")
 _RAW = re.compile(rb"'[^']*'")
 _ANSI = re.compile(rb"\$'(?:[^'\\]|\\.)*'", re.DOTALL)
@@ -25,7 +25,7 @@ HEAD = re.compile(rb"\$\{([A-Za-z_][A-Za-z0-9_]*|[0-9])(?:(:?[-+=?]|##?|%%?)|(?=
 #: Further forms, without a place where something could hide; their value is not worked out.
 _OTHER = re.compile(
     rb"\$\{(?:#?[A-Za-z_][A-Za-z0-9_]*(?:\[[0-9@*]\])?|[A-Za-z_][A-Za-z0-9_]*(?::(?:0|[1-9][0-9]*)){1,2}"
-    rb"|[A-Za-z_][A-Za-z0-9_]*(?:\^\^?|,,?)|[A-Za-z_][A-Za-z0-9_]*//?[A-Za-z0-9_.:@-]+/[A-Za-z0-9_.:@-]*|[#@*?$!-])\}"
+    rb"|[A-Za-z_][A-Za-z0-9_]*(?:\^\^?|,,?)|[A-Za-z_][A-Za-z0-9_]*//?[A-Za-z0-9_.:@-]+/[A-Za-z0-9_.:@-]*|!OS_[*@]|[#@*?$!-])\}"
 )
 _BACKTICKS = re.compile(rb"""`(?:[^`#\\'"<$()]|\$[A-Za-z_@#?*]|'[^'\\`]*'|"[^"\\`$]*")*`""")
 
@@ -73,9 +73,11 @@ def is_exact(source: bytes, node: "Node", *, quoted: bool = False) -> bool:
         case "string":
             return _is_string(source, node)
         case "simple_expansion":
-            after = source[node.end_byte : node.end_byte + 1]
+            after = source[node.end_byte : node.end_byte + 2]
             name = text[1:2].isalpha() or text[1:2] == b"_"
-            return _SIMPLE.fullmatch(text) is not None and not (name and re.match(rb"\w", after))
+            # A name goes on in a continued line. After `$$`, bash looks for the end of what a bracket begins.
+            goes_on = rb"\w|\\\n" if name else rb"[{(\[]"
+            return _SIMPLE.fullmatch(text) is not None and not re.match(goes_on, after)
         case "command_substitution":
             return _BACKTICKS.fullmatch(text) is not None or _is_substitution(text)
         case "expansion":

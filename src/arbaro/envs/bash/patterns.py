@@ -24,7 +24,7 @@ def compiled(pieces: "list[Piece]") -> "re.Pattern[str] | None":
         text = piece.value.text
         if piece.quoted:
             expression += re.escape(text)
-        elif re.search(r"[\[\]\\]" if piece.literal else r"[\[\]\\*?]", text):
+        elif re.search(r"[\[\]\\(]" if piece.literal else r"[\[\]\\*?(]", text):
             return None
         else:
             stars += text.count("*")

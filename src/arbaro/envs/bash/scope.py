@@ -2,7 +2,7 @@
 """The variables of the imagined shell: it starts with an empty environment, and nobody has typed anything in it."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from arbaro.envs.bash.values import Answer, Refused, Text, Unknown, Value, joined
 
@@ -15,7 +15,7 @@ _OF_BASH = re.compile(
 )
 #: Setting one of these changes how bash reads what follows.
 _NOT_TO_BE_SET = re.compile(
-    r"BASH.*|COPROC|DIRSTACK|EPOCH.*|EUID|FUNCNAME|FUNCNEST|GROUPS|HISTCMD|IFS|LINENO|OPTIND|PIPESTATUS|POSIXLY_CORRECT"
+    r"BASH.*|COMP_.*|COPROC|DIRSTACK|EPOCH.*|EUID|FUNCNAME|FUNCNEST|GROUPS|HISTCMD|IFS|LINENO|OPTIND|PIPESTATUS|POSIXLY_CORRECT"
     r"|PPID|RANDOM|SECONDS|SHELLOPTS|SRANDOM|TMOUT|UID|_|GLOBIGNORE|LC_.*|LANG|LANGUAGE"
 )
 #: Set in every login, so a default for them would hardly ever be taken.
@@ -51,6 +51,8 @@ class Scope:
         self.functions: set[str] = set()
         #: Whether the file has set anything yet.
         self.untouched = not given
+        #: Whether programs are found, as far as that matters.
+        self.path_is_known = True
 
     def is_function(self, name: str) -> bool:
         """Say whether the file gives this command a meaning of its own."""
@@ -65,6 +67,8 @@ class Scope:
         """The value of a variable; None if it is not set."""
         if name in self.variables:
             return self.variables[name].value
+        if name == "0":
+            return Unknown("`$0` is the shell's own name", line, name="$0")
         if name.isdigit():
             return Unknown(f"${name} is what is typed behind the file's name", line, foreign=True)
         if _OF_BASH.fullmatch(name):
@@ -85,7 +89,8 @@ class Scope:
         if isinstance(value, Text) and len(value.text) > _LONGEST:
             raise Refused(f"${name} grows too long here", line)
         variable = self._changeable(name, line)
-        variable.value = value
+        # Whatever came in: from here on the file has set it.
+        variable.value = replace(value, foreign=False) if isinstance(value, Unknown) else value
         variable.exported = variable.exported or self.export_all
         self.untouched = False
 
@@ -120,12 +125,19 @@ class Scope:
 
     def unset_all_of_openstack(self, line: int) -> None:
         """What kolla's and packstack's loops over `set` do."""
-        for name in [name for name in self.variables if name.startswith("OS_")]:
-            self.unset(name, line)
+        for name, variable in list(self.variables.items()):
+            if not name.startswith("OS_"):
+                continue
+            if variable.doubt:
+                raise Refused(f"only a shell knows whether ${name} is set here", line)
+            # One that has no value is not listed, and stays exported if it was.
+            if variable.value is not None:
+                self.unset(name, line)
 
     def _changeable(self, name: str, line: int) -> _Variable:
         if not NAME.fullmatch(name):
             raise Refused("this is not the name of a variable", line)
+        self.path_is_known = self.path_is_known and name != "PATH"
         variable = self.variables.setdefault(name, _Variable())
         if variable.readonly:
             raise Refused(f"${name} is read-only and is changed here", line)

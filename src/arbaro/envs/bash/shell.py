@@ -6,7 +6,7 @@ https://www.gnu.org/software/bash/manual/html_node/Shell-Commands.html
 
 from typing import TYPE_CHECKING
 
-from arbaro.envs.bash import builtins, conditions
+from arbaro.envs.bash import builtins, conditions, wiping
 from arbaro.envs.bash.scope import NAME, Scope
 from arbaro.envs.bash.syntax import line_of, statements, text_of, tree, walk
 from arbaro.envs.bash.undecided import pass_over
@@ -110,6 +110,7 @@ class _Shell:
 
     def _leave(self, node: "Node") -> bool | None:
         how, line = text_of(node.children[0]), line_of(node)
+        self.commands.not_a_function(how, line)
         if how == "exit":
             raise Refused("the file ends the shell here (`exit`)", line)
         wanted = [text_of(child) for child in node.children[1:]]
@@ -121,6 +122,8 @@ class _Shell:
         for redirect in node.children[1:]:
             if not builtins.is_harmless_redirection(redirect):
                 raise Refused("this reads from or writes to a file", line_of(redirect))
+        if node.children[0].type == "file_redirect":
+            raise Refused("a redirection stands alone or before its command", line_of(node))
         return self.statement(node.children[0])
 
     def _if(self, node: "Node") -> bool | None:
@@ -137,19 +140,21 @@ class _Shell:
     def _while(self, node: "Node") -> bool | None:
         until = node.children[0].type == "until"
         condition, body = _split(node.children, "do_group")
+        last: bool | None = True
         for _ in range(_MOST_ROUNDS):
             verdict = self.block(condition)
             if verdict is None:
                 raise Refused("only a shell can decide how often this loop goes round", line_of(node))
             if verdict is until:
-                return True
+                return last
             try:
-                self.block(body)
+                last = self.block(body)
             except _Leaves as leaves:
                 if leaves.how == "break":
                     return True
                 if leaves.how == "return":
                     raise
+                last = True
         raise Refused("this loop does not end by itself", line_of(node))
 
     def _for(self, node: "Node") -> bool | None:
@@ -159,11 +164,10 @@ class _Shell:
             name is None
             or body is None
             or not NAME.fullmatch(text_of(name))
-            or not any(c.type == "in" for c in node.children)
+            or not {"for", "in"} <= {child.type for child in node.children}
         ):
             raise Refused("this loop is not in the part of bash that arbaro evaluates", line_of(node))
-        wiped = builtins.wipes(text_of(name), node.children_by_field_name("value"), body, self.scope)
-        if wiped:
+        if wiping.is_loop(text_of(name), node.children_by_field_name("value"), body, self.scope):
             return None
         for word in node.children_by_field_name("value"):
             for value in self.words.fields(word):

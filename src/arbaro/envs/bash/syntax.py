@@ -11,7 +11,7 @@ from functools import cache
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from arbaro.envs.bash import lexical
+from arbaro.envs.bash import grouping, lexical
 from arbaro.envs.bash.values import Refused
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ _COMMANDS = (
 )  # fmt: skip
 _IN_WORDS = ("variable_assignment", "concatenation")
 _LEAVES = ("word", "number", "variable_name", "test_operator", "extglob_pattern", "file_descriptor", "comment")
+_NAMED = ("variable_name", "test_operator")
 _WORDS = (*lexical.EXACT, "word", "number", "concatenation", "extglob_pattern", "variable_assignment")
 STATEMENTS = (
     "if_statement", "while_statement", "for_statement", "case_statement", "compound_statement", "list", "pipeline",
@@ -45,12 +46,15 @@ _RESERVED = {
     *("if", "then", "else", "elif", "fi", "case", "esac", "for", "select", "while", "until", "do", "done", "in"),
     *("function", "time", "coproc", "{", "}", "!", "[[", "]]"),
 }
+#: Signs that are words only if they stand apart.
+_APART = ("[", "]", "[[", "]]", "{", "}", "!")
 #: What is named in the refusal; everything else is called "this".
 _NAMES = {
     "heredoc_redirect": "a here-document", "herestring_redirect": "a here-string", "subshell": "a subshell (…)",
     "array": "an array", "process_substitution": "a process substitution", "c_style_for_statement": "a counting loop",
     "arithmetic_expansion": "arithmetic", "brace_expression": "a brace expansion", "translated_string": 'a text $"…"',
     "subscript": "an array", "parenthesized_expression": "a condition in parentheses", "regex": "a pattern",
+    "expansion": "this form of ${…}", "string": "what stands in these quotes", "command_substitution": "this $(…)",
 }  # fmt: skip
 
 _MOST_MENDINGS = 100
@@ -104,24 +108,25 @@ def walk(node: "Node") -> Iterator["Node"]:
 
 def _refuse_control_characters(line: str, number: int) -> None:
     if line.endswith("\r"):
-        raise Refused(
-            "lines end as on Windows, and bash takes that for a part of the values (mend it: dos2unix)", number
-        )
+        why = "lines end as on Windows, and bash takes that for a part of the values"
+        raise Refused(why, number, mend="sed -i 's/\\r$//'")
     if found := re.search(r"[\x00-\x08\x0b-\x1f\x7f]", line):
         raise Refused(f"there is a control character (\\x{ord(found[0]):02x})", number)
     if number == 1 and line.startswith("\ufeff"):
-        raise Refused(
-            "the file begins with a byte order mark, and bash takes that for a part of the first word", number
-        )
+        why = "the file begins with a byte order mark, and bash takes that for a part of the first word"
+        raise Refused(why, number, mend="sed -i '1s/^\\xef\\xbb\\xbf//'")
 
 
 def _mended(root: "Node", source: bytes) -> bytes | None:
-    """The same for bash, without the next of two things that the grammar sees wrongly; None: there is none.
+    """The same for bash, without the next of three things that the grammar sees wrongly; None: there is none.
 
     It joins assignments (`A=1 B=2`) with the command in the next line: a semicolon parts them. It ends a word before a
-    quoted blank (`"a"\\ b`): other quotes hold it together.
+    quoted blank (`"a"\\ b`): other quotes hold it together. It takes the `~` in `[ -f ~/x ]` for an operator.
     """
     for node in walk(root):
+        at = node.start_byte
+        if node.type == "unary_expression" and b"HOME" not in source and re.match(rb"[ \t]~/", source[at - 1 : at + 2]):
+            return source[:at] + b'"$HOME"' + source[at + 1 :]
         if node.type in _COMMANDS:
             for child, after in pairwise(node.children):
                 at = child.end_byte
@@ -146,7 +151,7 @@ class _Check:
 
     def node(self, node: "Node") -> None:
         within_word = node.parent is not None and node.parent.type in _IN_WORDS
-        if node.type in _WORDS and not within_word:
+        if node.type in (*_WORDS, *_NAMED) and not within_word:
             self._bounded(node)
         if not node.is_named:
             self._token(node, within_word)
@@ -160,6 +165,12 @@ class _Check:
             self._gaps(node)
             if node.type in _BLOCKS:
                 self._separated(node)
+            if node.type in ("for_statement", "case_statement", "case_item", "function_definition"):
+                self._in_one_line(node)
+            if node.type == "test_command":
+                self._condition(node)
+            if node.type == "compound_statement" and node.children[0].type != "{":
+                raise Refused(_what(node, "arithmetic"), line_of(node))
             self._all(node.children)
         else:
             raise self._doubt(node)
@@ -175,7 +186,8 @@ class _Check:
             raise self._doubt(node)
         if node.type == ";;" and not (node.parent is not None and node.parent.type == "case_item"):
             raise self._doubt(node)
-        if not within_word and (node.type.isalpha() or node.type in ("[", "]", "[[", "]]", "{", "}", "!")):
+        operator = node.parent is not None and node.parent.type == "binary_expression" and node.type[0] in "=!-"
+        if not within_word and (operator or node.type.isalpha() or node.type in _APART):
             self._bounded(node)
 
     def _leaf(self, node: "Node") -> None:
@@ -185,6 +197,9 @@ class _Check:
                 raise self._doubt(node)
             return
         reserved = node.parent is not None and node.parent.type == "command_name" and text in _RESERVED
+        if blank := re.search(r"[^\S \t\n]", text):
+            why = f"a blank (U+{ord(blank[0]):04X}) stands here that bash takes for a part of the word"
+            raise Refused(f"{why}; replace it by a plain one", line_of(node))
         if reserved or (node.type != "test_operator" and not lexical.is_plain_word(text)):
             raise self._doubt(node)
 
@@ -214,6 +229,28 @@ class _Check:
             if wrong:
                 raise self._doubt(child)
             before = child
+        if before is not None and before.type in _WANTS_A_STATEMENT:
+            raise self._doubt(before)
+
+    def _in_one_line(self, node: "Node") -> None:
+        """The words of `for` and the patterns of `case` do not go on in the next line."""
+        words = node.children_by_field_name("value")
+        for before, after in pairwise(node.children):
+            head = before.type in ("for", "case", "function", "(", "|") or after.type in (")", "|", "(")
+            listed = node.type == "for_statement" and after in words
+            between = self.source[before.end_byte : after.start_byte].replace(b"\\\n", b"")
+            if (head or listed) and b"\n" in between:
+                raise self._doubt(after)
+
+    def _condition(self, node: "Node") -> None:
+        """`[ … ]` is a command, whose `<` is a redirection; a fault within `[[ … ]]` ends the file for bash."""
+        inner, line = node.children[1:-1], line_of(node)
+        if node.children[0].type == "[":
+            operators = (found.type for part in inner for found in walk(part) if not found.is_named)
+            if any(operator in ("<", ">") for operator in operators):
+                raise Refused(_what(node, "a redirection"), line)
+        elif node.children[0].type != "[[" or len(inner) != 1 or not grouping.is_double(inner[0]):
+            raise Refused(_what(node, "a condition of this form"), line)
 
     def _bounded(self, node: "Node") -> None:
         if not lexical.is_bounded(self.source, node):
@@ -223,5 +260,5 @@ class _Check:
         return Refused(_what(node), line_of(node))
 
 
-def _what(node: "Node") -> str:
-    return f"{_NAMES.get(node.type, 'this')} is not in the part of bash that arbaro evaluates"
+def _what(node: "Node", name: str = "") -> str:
+    return f"{name or _NAMES.get(node.type, 'this')} is not in the part of bash that arbaro evaluates"

@@ -5,7 +5,7 @@ import re
 from typing import TYPE_CHECKING
 
 from arbaro.envs.bash.builtins import DECLARATIONS, HARMLESS, is_harmless_redirection
-from arbaro.envs.bash.scope import NAME, Scope
+from arbaro.envs.bash.scope import Scope
 from arbaro.envs.bash.syntax import line_of, text_of
 from arbaro.envs.bash.values import Refused
 
@@ -47,15 +47,19 @@ def pass_over(node: "Node", scope: Scope, line: int, *, alone: bool = False) -> 
 def _command(node: "Node", scope: Scope, line: int, alone: bool) -> None:
     name = next((text_of(child) for child in node.children if child.type == "command_name"), "")
     if name == "read":
-        words = [text_of(child) for child in node.children_by_field_name("argument")]
-        if not words or not NAME.fullmatch(words[-1]):
-            raise Refused("this `read` is not in the part of bash that arbaro evaluates", line_of(node))
-        for word in (word for word in words if NAME.fullmatch(word)):
-            _blur(word, scope, line, alone)
-    elif name in ("break", "continue", "return", "exit"):
+        raise Refused("only a shell can decide whether this is asked", line_of(node))
+    if name in ("break", "continue", "return", "exit"):
         raise Refused(f"only a shell can decide whether `{name}` is reached", line_of(node))
-    elif name not in HARMLESS or scope.is_function(name):
+    if name not in HARMLESS or scope.is_function(name) or not _only_prints(name, node):
         raise Refused(f"`{name}` would have to be executed", line_of(node))
+
+
+def _only_prints(name: str, node: "Node") -> bool:
+    """`printf -v` sets a variable, and `command` runs one, if not for `-v`."""
+    first = next((text_of(argument) for argument in node.children_by_field_name("argument")), "")
+    if name == "command":
+        return first in ("-v", "-V")
+    return name != "printf" or re.match(r"""["'][^-"'$`]|[^-"'$`\\]""", first) is not None
 
 
 def _declaration(node: "Node", scope: Scope, line: int, alone: bool) -> None:

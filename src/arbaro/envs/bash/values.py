@@ -7,10 +7,12 @@ from dataclasses import dataclass
 class Refused(Exception):
     """This file is not in the part of bash that is evaluated here."""
 
-    def __init__(self, why: str, line: int) -> None:
+    def __init__(self, why: str, line: int, *, mend: str = "") -> None:
         super().__init__(why)
         self.why = why
         self.line = line
+        #: The program and options that mend the file, if one does.
+        self.mend = mend
 
 
 @dataclass(frozen=True)
@@ -36,8 +38,10 @@ class Unknown:
     line: int
     #: A variable that the file never set: in an empty environment it is not set, in a person's shell it may be.
     foreign: bool = False
-    #: It has some value that is not empty; two of different names are different (`$0` and `$BASH_SOURCE`).
+    #: It has some value that is not empty; `$0` and `$BASH_SOURCE` differ.
     name: str = ""
+    #: Outside of quotes it may be no word, or several ones.
+    several: bool = False
 
 
 Value = Text | Answer | Unknown

@@ -5,18 +5,19 @@ https://www.gnu.org/software/bash/manual/html_node/Shell-Expansions.html
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from arbaro.envs.bash import ansi, lexical, patterns
 from arbaro.envs.bash.scope import Scope
-from arbaro.envs.bash.syntax import line_of
+from arbaro.envs.bash.syntax import line_of, walk
 from arbaro.envs.bash.values import Answer, Refused, Text, Unknown, Value, joined
 
 if TYPE_CHECKING:
     from tree_sitter import Node
 
 _HOME = "`~` is your own home directory"
+BRACES = "braces outside of quotes may mean several words"
 _SPECIAL = {
     "$": "`$$` is the number of the shell's process", "?": "`$?` is how the last command ended",
     "!": "`$!` is the number of a process", "-": "`$-` are the shell's options", "_": "`$_` is the last word before",
@@ -48,7 +49,7 @@ class Words:
             if piece.literal and re.search(rb"(?:^|[:=])~", _before(node, piece, pieces) + piece.source):
                 return Unknown(_HOME, line_of(node))
             if piece.literal and argument and b"{" in piece.source:
-                return Unknown("braces outside of quotes may mean several words", line_of(node))
+                return Unknown(BRACES, line_of(node))
         return joined([piece.value for piece in pieces], line_of(node))
 
     def fields(self, node: "Node") -> list[Value]:
@@ -58,8 +59,11 @@ class Words:
             return []
         for piece in pieces:
             if not piece.quoted and (why := _may_be_several(piece)):
-                return [Unknown(why, line_of(node))]
-        return [joined([piece.value for piece in pieces], line_of(node))]
+                return [Unknown(why, line_of(node), several=True)]
+        field = joined([piece.value for piece in pieces], line_of(node))
+        if isinstance(field, Unknown) and any(isinstance(p.value, Unknown) and not p.quoted for p in pieces):
+            return [replace(field, several=True)]
+        return [field]
 
     def pieces(self, node: "Node") -> list[Piece]:
         """The parts of a word, one after another."""
@@ -77,6 +81,7 @@ class Words:
             case "expansion":
                 return [self._braces(node, quoted=False)]
             case "command_substitution":
+                _refuse_questions(node)
                 return [Piece(Unknown("the output of a command is wanted", line_of(node)), False)]
         return list(_literals(_bytes(node)))
 
@@ -95,8 +100,6 @@ class Words:
 
     def _simple(self, node: "Node") -> Value:
         name = _text(node)[1:]
-        if name == "0":
-            return Unknown("`$0` is the shell's own name", line_of(node), name="$0")
         if name in _SPECIAL:
             return Unknown(_SPECIAL[name], line_of(node))
         return self.scope.look_up(name, line_of(node)) or Text("")
@@ -121,8 +124,12 @@ class Words:
         if not operator:
             return value or Text("")
         if operator[-1] in "#%":
-            if not isinstance(value, Text):
-                return value or Text("")
+            if isinstance(value, Answer):
+                return Unknown("the value is put together from an answer", line)
+            if isinstance(value, Unknown):
+                return Unknown(value.why, value.line)
+            if value is None:
+                return Text("")
             return patterns.cut(operator, value.text, self.pattern(node, at), line)
         missing = self._is_missing(name, value, operator)
         if operator[-1] == "?" and missing is not False:
@@ -149,7 +156,7 @@ class Words:
     def _body(self, node: "Node", at: int, *, quoted: bool) -> Value:
         parts: list[Value] = []
         for piece in self._body_pieces(node, at, quoted=quoted):
-            if piece.literal and piece.source.startswith(b"~") and not parts:
+            if piece.literal and re.search(rb"(?:^|[:=])~", piece.source):
                 return Unknown(_HOME, line_of(node))
             parts.append(piece.value)
         return joined(parts, line_of(node))
@@ -169,10 +176,17 @@ class Words:
         return [*pieces, *_literals(text[at:-1])]
 
 
+def _refuse_questions(node: "Node") -> None:
+    """What is asked in a shell of its own is asked, but nobody here sees its answer."""
+    commands = [found for found in walk(node) if found.type == "command"]
+    if any(re.match(rb"(?:[A-Za-z_]+=\S* *)*read\b|cat$", _bytes(command)) for command in commands):
+        raise Refused("a question is asked within $(…)", line_of(node))
+
+
 def _literals(source: bytes) -> list[Piece]:
     """Text outside of quotes; what a backslash quotes stands apart."""
     pieces = []
-    for part in re.findall(rb"\\\n|\\.|[^\\]+", source, re.DOTALL):
+    for part in re.findall(rb"\\[\x00-\x7f]|\\[\xc0-\xff][\x80-\xbf]+|[^\\]+", source):
         if part == b"\\\n":
             continue
         quoted = part[:1] == b"\\"
