@@ -59,7 +59,7 @@ machines-live: .venv-machines/.dev  ## the same with real ramdisk and disks, in 
 live: dev  ## live tests: a real cloud, made by our own command (root; KEEP=1 keeps it)
 	$(PYTEST) tests/live -m 'not soak' $(if $(KEEP),--keep)
 live-soak: dev  ## the longer ones of them (root)
-	$(PYTEST) tests/live tests/envs -m soak
+	$(PYTEST) tests/live -m soak
 
 prepare: dev .venv-machines/.dev  ## what suites fetch by pip, so that they need not wait for it
 	tests/plugins/nova/run fetch

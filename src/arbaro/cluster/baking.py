@@ -75,7 +75,7 @@ def bake(recipe: Recipe, note: Note) -> None:
 
 
 def _start(recipe: Recipe, container: str) -> IPv4Address:
-    """Start the host without any service: its parent's must not work yet, and sshd needs its keys. Returns its address."""
+    """Start the host without any service: its parent's must not work yet, sshd needs keys. Returns its address."""
     shell.run(
         [
             "podman",
