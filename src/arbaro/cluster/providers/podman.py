@@ -230,7 +230,7 @@ def _died_unseen(entry: dict[str, Any]) -> bool:
     """Say whether podman takes for running what is dead: its monitor was killed with it, so nobody has told podman."""
     try:
         control_groups = Path(f"/proc/{entry['Pid']}/cgroup").read_text()
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
         control_groups = ""
     return entry["State"] in ("running", "stopping") and entry["Id"] not in control_groups
 
