@@ -15,6 +15,11 @@ def say(text: str = "") -> None:
     print(shown(text), flush=True)
 
 
+def say_dimmed(text: str) -> None:
+    """The same, less bright where the terminal can: for what matters less."""
+    print(paint("2", shown(text)), flush=True)
+
+
 def warn(text: str) -> None:
     """The same to standard error."""
     print(shown(text), file=sys.stderr, flush=True)

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from arbaro.checks import Finding
-from arbaro.cluster import status
+from arbaro.checks import Finding, judge, troubles
+from arbaro.cluster.checks import CHECKS
 from arbaro.cluster.cloud import Cloud, existing_cloud
+from arbaro.cluster.evidence import collect
 from arbaro.cluster.providers.podman import Podman
 
 from . import client
@@ -59,8 +60,8 @@ class Tool:
         return existing_cloud(self.name, Podman())
 
     def findings(self) -> list[Finding]:
-        """Look at the shared cloud as `arbaro status` does, without starting it."""
-        return status.findings(status.collect(self.cloud.spec, self.cloud.provider, self.cloud.keeper))
+        """Look at the shared cloud as `arbaro status` does, without starting it: causes first, and what follows from them."""
+        return troubles(judge(CHECKS, collect(self.cloud)))
 
     def on(self, host: str, command: str, *, code: int | None = 0, timeout: float = 600) -> str:
         """Run a command in the shell of one of the shared cloud's hosts."""

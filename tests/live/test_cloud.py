@@ -31,7 +31,7 @@ def test_status_finds_nothing_wrong(cloud: Tool) -> None:
     status = cloud.status()
     assert status["findings"] == []
     kinds = {item["kind"] for item in status["items"]}
-    assert kinds == {"host", "api", "unit", "session", "report"}
+    assert kinds == {"host", "api", "unit", "session", "report", "machine"}
 
 
 def test_the_openstack_client_works_as_printed(cloud: Tool) -> None:

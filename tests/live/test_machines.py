@@ -187,6 +187,9 @@ def test_deleted_servers_machine_is_wiped_and_given_to_another_project(metal: Me
     # So that it is this very machine.
     metal.ask("PUT", f"/v1/machines/{other}/maintenance", {"reason": "a test"})
     try:
+        (told,) = (finding for finding in metal.tool.findings() if finding.where == other)
+        assert (told.check, told.severity) == ("machine-in-maintenance", "warning")
+        assert told.run.endswith(f"--os-cloud arbaro-test machine maintenance unset {other}")
         metal.create("otherpm", script(tmp_path, "welcome"), "--os-project-name=other")
         server = metal.built("otherpm")
         assert metal.machine_of(server) == first

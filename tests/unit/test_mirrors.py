@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from arbaro.cluster import status
+from arbaro.cluster.evidence import wanted_reports
 from arbaro.cluster.rack import wanted_enrolment
 from arbaro.cluster.spec import MAX_COMPUTES, MAX_MACHINES, CloudSpec
 from arbaro.hosts import hosts_file
@@ -49,7 +49,8 @@ def test_the_ramdisks_marker_is_as_long_as_the_service_believes() -> None:
 
 def test_status_waits_for_the_nova_compute_of_machines_by_its_name() -> None:
     name = defaults("nova_compute_machines")["nova_compute_machines_host"]
-    assert ("nova-compute", name.replace("{{ inventory_hostname }}", "controller")) in status.wanted_services(SPEC)
+    wanted = wanted_reports(SPEC)["controller"]["nova-compute of machines"]
+    assert wanted["host"] == name.replace("{{ inventory_hostname }}", "controller")
 
 
 def test_machines_are_enrolled_where_the_role_lets_their_bmcs_and_consoles_listen() -> None:

@@ -156,24 +156,23 @@ def _show(answers: "list[crowd.Answer]", as_json: bool) -> int:  # type: ignore[
 def env_check(pattern: str, as_json: bool) -> int:
     """Find dead endpoints, certificates and credentials that are over, unsafe files, doubtful names.
 
-    Ends with code 0 when all is well, 1 when something is not.
+    Ends with code 0 when all is well, 1 when something is not, or could not be looked at.
     """
-    import dataclasses
-
     from arbaro import output
+    from arbaro.checks import judge
+    from arbaro.cli import findings
     from arbaro.envs import evidence, health, index
     from arbaro.envs.environment import matching
 
     known = index.refresh()
-    seen = evidence.collect(matching(pattern, known) if known else [])
-    found = health.findings(seen)
+    environments = matching(pattern, known) if known else []
+    found = judge(health.CHECKS, evidence.collect(environments))
     if as_json:
-        output.print_json([dataclasses.asdict(finding) for finding in found])
+        output.print_json(findings.as_json(found))
     else:
-        for finding in found:
-            output.say(f"{finding}" + (f"   → {finding.run}" if finding.run else ""))
+        findings.print_findings(found)
         if not found:
-            output.say(f"All is well in {len(seen.environments)} environments.")
+            output.say(f"All is well in {len(environments)} environments.")
     return EXIT_WARNING if found else EXIT_OK
 
 

@@ -9,7 +9,6 @@ from arbaro.cli.options import JSON, NAME, complete_hosts, find_cloud, find_host
 from arbaro.errors import EXIT_OK, EXIT_WARNING
 
 if TYPE_CHECKING:
-    from arbaro.checks import Finding
     from arbaro.cluster.providers import Provider
     from arbaro.cluster.spec import CloudSpec
 
@@ -37,24 +36,25 @@ def ls(as_json: bool) -> int:
 def status(name: str, as_json: bool) -> int:
     """Show every host, API, unit and agent of a cloud, and what is wrong.
 
-    Ends with code 0 when all is well, 1 when something is not.
+    Ends with code 0 when all is well, 1 when something is not, or could not be looked at.
     """
     from arbaro import output
-    from arbaro.cluster import status as room
+    from arbaro.checks import judge, troubles
+    from arbaro.cli import findings, table
+    from arbaro.cluster.checks import CHECKS
+    from arbaro.cluster.evidence import collect
 
-    cloud = find_cloud(name)
-    evidence = room.collect(cloud.spec, cloud.provider, cloud.keeper)
-    found = room.findings(evidence)
+    evidence = collect(find_cloud(name))
+    found = judge(CHECKS, evidence)
     if as_json:
-        output.print_json(_report(name, room.report(evidence), found))
+        output.print_json(table.report(evidence, found))
     else:
-        output.print_table(room.report(evidence))
+        output.print_table(table.rows(evidence))
         output.say()
-        for finding in found:
-            output.say(f"{finding}" + (f"   → {finding.run}" if finding.run else ""))
-        if not found:
+        findings.print_findings(found)
+        if not troubles(found):
             output.say("All is well.")
-    return EXIT_WARNING if found else EXIT_OK
+    return EXIT_WARNING if troubles(found) else EXIT_OK
 
 
 @click.command(context_settings={"ignore_unknown_options": True})
@@ -121,10 +121,3 @@ def _row(spec: "CloudSpec", podman: "Provider") -> dict[str, Any]:
         "hosts running": f"{states.count('running')}/{len(spec.hosts)}",
         "api": auth_url(spec),
     }
-
-
-def _report(name: str, items: list[dict[str, Any]], found: "list[Finding]") -> dict[str, Any]:
-    import dataclasses
-
-    findings = [dataclasses.asdict(finding) for finding in found]
-    return {"name": name, "healthy": not found, "items": items, "findings": findings}

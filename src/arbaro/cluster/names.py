@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Hosts find each other by name in /etc/hosts; those that were there before others came are told the new names."""
 
-from arbaro.checks import Finding, wait_until_silent
+from arbaro.checks import Finding, judge, wait_until_silent
+from arbaro.cluster.checks.hosts import HOST_UNREACHABLE
 from arbaro.cluster.cloud import Cloud
-from arbaro.errors import CommandError
-from arbaro.hosts import Host, hosts_file
-from arbaro.runs import current_run
+from arbaro.evidence import Evidence
+from arbaro.hosts import hosts_file
+from arbaro.looks import SSH, Look, look_at_hosts
 from arbaro.steps import Note, Step
+
+NAMES = Look("/etc/hosts", ["cat", "/etc/hosts"])
 
 
 def name_hosts(cloud: Cloud) -> Step:
@@ -14,30 +17,23 @@ def name_hosts(cloud: Cloud) -> Step:
     wanted = hosts_file(cloud.spec.hosts)
     hosts = cloud.made_hosts
 
-    def look() -> dict[Host, str | Finding]:
-        with current_run().threads(8) as threads:
-            return dict(zip(hosts, threads.map(lambda host: _read(cloud, host), hosts), strict=True))
+    def look() -> Evidence:
+        facts = look_at_hosts([(cloud.reach(host), [NAMES]) for host in hosts])
+        return Evidence(cloud.spec.name, facts, {host.name: {SSH: "answers"} for host in hosts})
 
     def silent() -> list[Finding]:
-        return [answer for answer in look().values() if isinstance(answer, Finding)]
+        return judge([HOST_UNREACHABLE], look())
 
     def apply(note: Note) -> None:
         hint = f"arbaro status {cloud.spec.name}"
         wait_until_silent(silent, what="An answer by SSH of each host", timeout=60, note=note, hint=hint)
-        for host, answer in look().items():
-            if answer != wanted:
+        seen = look()
+        for host in hosts:
+            if seen.facts[host.name][NAMES.what].value != wanted:
                 cloud.reach(host).run(["tee", "/etc/hosts"], stdin=wanted)
 
     def needed() -> bool:
         # A host that does not answer yet may lack names: `apply` waits for it.
-        return any(answer != wanted for answer in look().values())
+        return any(facts[NAMES.what].value != wanted for facts in look().facts.values())
 
     return Step("Tell older hosts the names of new ones", needed, apply)
-
-
-def _read(cloud: Cloud, host: Host) -> str | Finding:
-    """Read a host's /etc/hosts, or find that it does not answer."""
-    try:
-        return cloud.reach(host).run(["cat", "/etc/hosts"], timeout=20)
-    except CommandError as error:
-        return Finding(host.name, error.why.splitlines()[-1] if error.why else "no SSH")

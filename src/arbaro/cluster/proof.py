@@ -3,6 +3,7 @@
 
 import re
 import sys
+import time
 from base64 import b64encode
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,10 +11,12 @@ from typing import Any
 
 from arbaro import shell
 from arbaro.checks import Finding, wait_until_silent
+from arbaro.cluster.checks.guests import broken_link, commands
 from arbaro.cluster.ground import FLAVOR, KEYPAIR, Ground
-from arbaro.cluster.guest_console import broken_link, host_keys
+from arbaro.cluster.guest_console import host_keys
 from arbaro.cluster.identity import write_private
 from arbaro.errors import ArbaroError, CommandError, WaitTimeout
+from arbaro.evidence import Evidence, Seen
 from arbaro.reach import Reach
 from arbaro.settings import openstack_command
 from arbaro.steps import Note
@@ -84,11 +87,8 @@ class Proof:
                 self._reached, what=f"Reaching {SERVER} and its script", timeout=180, note=note, interval=1
             )
         except WaitTimeout as error:
-            broken = broken_link(self._console(), self._ping(), self.ground.spec.driver)
-            error.why = f"{broken}\n{error.why}"
-            error.hint = broken.run.format(
-                name=self.ground.spec.name, host=self._server().compute_host, openstack=self.client()
-            )
+            if broken := broken_link(self._evidence()):
+                error.why, error.hint = f"{broken}\n{error.why}", broken.run
             raise
 
     def output(self) -> str:
@@ -188,6 +188,14 @@ class Proof:
         except CommandError as error:
             return [Finding(SERVER, error.why.splitlines()[-1] if error.why else "no SSH")]
         return [Finding(SERVER, "the script has not ended yet")]
+
+    def _evidence(self) -> Evidence:
+        """How far the server came, by its console, ping and SSH."""
+        spec, at = self.ground.spec, time.time()
+        facts = {"console": self._console(), "ping": self._ping(), "login": not self.is_unreached()}
+        run = commands(spec.name, spec.driver, self._server().compute_host, self.client(), SERVER)
+        seen = {what: Seen(value, at) for what, value in facts.items()}
+        return Evidence(spec.name, {SERVER: seen}, {SERVER: {"commands": run}})
 
     def _console(self) -> str:
         """What the server has printed; nothing as long as nova has no console of it."""

@@ -2,17 +2,20 @@
 """A cloud's emulated physical machines: enrolled in the machine service, and what a server on one of them needs."""
 
 import time
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Network
 from typing import Any
 
-from arbaro.checks import Finding, wait_until_silent
+from arbaro.checks import Finding, judge, wait_until_silent
 from arbaro.cluster import machine
 from arbaro.cluster.built import Built
+from arbaro.cluster.checks.machines import MACHINE_NOT_OFFERED
+from arbaro.cluster.evidence import MACHINE_STATES, OFFERED_MACHINES, OPENSTACK, answer
 from arbaro.cluster.ground import Ground
 from arbaro.cluster.spec import CloudSpec
 from arbaro.errors import ArbaroError
+from arbaro.evidence import Evidence, Seen
 from arbaro.services import find_service
 from arbaro.steps import Note
 
@@ -145,18 +148,39 @@ class Rack:
         """Ask for all machines by name."""
         return {found["name"]: found for found in self.ask("GET", "/v1/machines")["machines"]}
 
-    def unoffered(self) -> list[Finding]:
-        """Find machines that are free, but that nova would give to nobody yet."""
+    def states(self) -> list[dict[str, Any]]:
+        """How each machine is; of its fault and its maintenance only why."""
+        found: list[dict[str, Any]] = []
+        path = "/v1/machines"
+        while path:
+            page = self.ask("GET", path)
+            found += page["machines"]
+            path = page["links"]["next"]
+        return [
+            {
+                **{key: one[key] for key in ("id", "name", "state")},
+                "maintenance": (one["maintenance"] or {}).get("reason", ""),
+                "fault": (one["fault"] or {}).get("cause", ""),
+            }
+            for one in found
+        ]
+
+    def offered(self) -> list[str]:
+        """The ids of those machines that nova would give to a server."""
         connection = self.ground.connection
         question = {"resources": f"{RESOURCE_CLASS}:1"}
         # Refused while placement has never heard of the class.
         answer = connection.placement.get("/allocation_candidates", params=question, microversion="1.29")
         candidates = answer.json()["provider_summaries"] if answer.status_code == 200 else {}
         # Only those that nova has also mapped to a cell are listed.
-        listed = {hypervisor.name for hypervisor in connection.compute.hypervisors()}
-        hint = f"arbaro logs {self.spec.name} controller nova-compute-machines"
-        missing = not_offered(self.machines().values(), listed.intersection(candidates))
-        return [Finding(name, "nova does not offer this machine yet", run=hint) for name in missing]
+        return [hypervisor.name for hypervisor in connection.compute.hypervisors() if hypervisor.name in candidates]
+
+    def unoffered(self) -> list[Finding]:
+        """Find machines that are free, but that nova would give to nobody yet."""
+        at = time.time()
+        facts = {MACHINE_STATES: Seen(self.states(), at), OFFERED_MACHINES: Seen(self.offered(), at)}
+        wanted = {OPENSTACK: {answer(MACHINE_STATES): "given"}}
+        return judge([MACHINE_NOT_OFFERED], Evidence(self.spec.name, {OPENSTACK: facts}, wanted))
 
     def _silence(self) -> list[Finding]:
         from keystoneauth1.exceptions import ClientException
@@ -175,12 +199,6 @@ class Rack:
         )
         answered: dict[str, Any] = answer.json()
         return answered
-
-
-def not_offered(machines: Iterable[Mapping[str, Any]], offered: Collection[str]) -> list[str]:
-    """Name the machines that a new server could have, if nova offered them."""
-    free = (found for found in machines if found["state"] == "available" and not found["maintenance"])
-    return [found["name"] for found in free if found["id"] not in offered]
 
 
 def wanted_subnet(network: IPv4Network) -> dict[str, Any]:

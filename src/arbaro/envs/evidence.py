@@ -6,8 +6,8 @@ import ssl
 import time
 from collections import Counter
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from functools import reduce
+from operator import or_
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -17,66 +17,52 @@ from arbaro.cloudspaths import clouds_file, secure_file
 from arbaro.envs import clouds, files, vault
 from arbaro.envs.environment import Environment
 from arbaro.errors import ArbaroError
+from arbaro.evidence import Evidence, Seen
+from arbaro.runs import current_run
 
 #: Nobody waits longer for one dead endpoint, seconds.
 PATIENCE = 10
 
 
-@dataclass(frozen=True)
-class Seen:
-    """What was seen of one environment. Empty sentences mean that all is well; times are in days from now."""
-
-    name: str
-    auth_url: str = ""
-    door: str = ""
-    certificate_days: float | None = None
-    login: str = ""
-    credential_days: float | None = None
-    no_cacert: str = ""
-    #: Why openstacksdk cannot use the entry.
-    fault: str = ""
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """All that the checks judge. `modes`: file → mode; `open_secrets`: environments with a secret in clouds.yaml."""
-
-    clouds_file: str
-    modes: dict[str, int] = field(default_factory=dict)
-    open_secrets: tuple[str, ...] = ()
-    orphans: tuple[str, ...] = ()
-    twins: tuple[tuple[str, ...], ...] = ()
-    strays: tuple[str, ...] = ()
-    caches_tokens: bool = True
-    environments: tuple[Seen, ...] = ()
-
-
 def collect(environments: Sequence[Environment]) -> Evidence:
     """Look at the files, then at all environments side by side."""
+    seen = current_run().side_by_side(look, environments, at_once=16) if environments else []
+    return reduce(or_, seen, _of_files())
+
+
+def _of_files() -> Evidence:
+    """The files with entries and secrets: their modes, and how what is in them fits together."""
+    at, about = time.time(), str(clouds_file())
     entries, secrets = cloudsfile.load(clouds_file()), cloudsfile.load(secure_file())
     known = clouds.load_environments()
-    paths = [clouds_file(), secure_file(), *files.views_dir().glob("*.yaml")]
-    paths += [path.with_name(path.name + "~") for path in paths[:2]]
-    with ThreadPoolExecutor(min(16, max(len(environments), 1))) as pool:
-        seen = tuple(pool.map(look, environments))
-    return Evidence(
-        clouds_file=str(clouds_file()),
-        modes={str(path): path.stat().st_mode & 0o777 for path in paths if path.exists()},
-        open_secrets=tuple(str(name) for name, entry in entries.items() if _holds_secret(entry)),
+    open_secrets = [str(name) for name, entry in entries.items() if _holds_secret(entry)]
+    facts = {
+        "secrets in clouds.yaml": open_secrets,
         # An entry may also stand in secure.yaml as a whole.
-        orphans=tuple(str(name) for name in secrets if str(name) not in {one.cloud for one in known}),
-        twins=_twins(known),
-        strays=_strays(),
-        caches_tokens=clouds.caches_tokens(),
-        environments=seen,
+        "secrets of nobody": [str(name) for name in secrets if str(name) not in {one.cloud for one in known}],
+        "names of one place": _twins(known),
+        "files in this directory": _strays(),
+        "cache of tokens": clouds.caches_tokens() or not known,
+    }
+    modes = {str(path): {"mode": Seen(path.stat().st_mode & 0o777, at)} for path in _private(bool(open_secrets))}
+    seen = Evidence(
+        about, {about: {what: Seen(value, at) for what, value in facts.items()}}, {about: dict.fromkeys(facts)}
     )
+    return seen | Evidence(about, modes, {path: {"mode": 0o600} for path in modes})
 
 
-def _strays() -> tuple[str, ...]:
+def _private(open_secrets: bool) -> list[Path]:
+    """The files that hold secrets; clouds.yaml only if somebody has put one there."""
+    paths = [secure_file(), *files.views_dir().glob("*.yaml"), *([clouds_file()] if open_secrets else [])]
+    old = [path.with_name(path.name + "~") for path in paths]
+    return [path for path in (*paths, *old) if path.exists()]
+
+
+def _strays() -> list[str]:
     """The files in this directory that clients would take before the person's own."""
     names = [f"{stem}{suffix}" for stem in ("clouds", "secure") for suffix in (".yaml", ".yml", ".json")]
     found = [Path(name).absolute() for name in names if Path(name).exists()]
-    return tuple(str(path) for path in found if path not in (clouds_file(), secure_file()))
+    return [str(path) for path in found if path not in (clouds_file(), secure_file())]
 
 
 def _holds_secret(entry: Any) -> bool:
@@ -87,7 +73,7 @@ def _holds_secret(entry: Any) -> bool:
     return any(str(key).replace("-", "_") in SECRETS for key in keys)
 
 
-def _twins(environments: Sequence[Environment]) -> tuple[tuple[str, ...], ...]:
+def _twins(environments: Sequence[Environment]) -> list[list[str]]:
     """Names that lead to one and the same place: all of their entries is equal, but for secrets and our marks."""
     from arbaro.envs import sdk
     from arbaro.envs.translate import SECRETS
@@ -101,27 +87,34 @@ def _twins(environments: Sequence[Environment]) -> tuple[tuple[str, ...], ...]:
             kinds = {key: str(value) for key, value in entry.items() if key in ("auth_type", "region_name", "endpoint")}
             place[env.name] = repr(sorted((auth | kinds).items()))
     several = [where for where, count in Counter(place.values()).items() if count > 1]
-    return tuple(tuple(name for name, there in place.items() if there == where) for where in several)
+    return [[name for name, there in place.items() if there == where] for where in several]
 
 
-def look(environment: Environment) -> Seen:
+def look(environment: Environment) -> Evidence:
     """Knock at an environment's keystone, look at its certificate, log in; each only if the one before went well."""
-    if environment.fault:
-        return Seen(environment.name, fault=environment.fault)
-    entry = clouds.entry(environment)
-    cacert = str(entry.get("cacert") or "")
-    missing = cacert if cacert and not Path(cacert).expanduser().exists() else ""
-    url = environment.auth_url
-    if not url:
-        # A vendor's profile knows it; openstacksdk will find it at login.
-        return Seen(environment.name, login=_login(environment, entry)[0], no_cacert=missing)
-    if missing:
-        return Seen(environment.name, url, no_cacert=missing)
-    door, days = _knock(url, cacert, entry.get("verify", True) is not False and not entry.get("insecure"))
-    if door:
-        return Seen(environment.name, url, door=door, certificate_days=days)
-    login, credential = _login(environment, entry)
-    return Seen(environment.name, url, certificate_days=days, login=login, credential_days=credential)
+    facts: dict[str, Seen] = {"entry": Seen(environment.fault, time.time())}
+    if not environment.fault:
+        entry = clouds.entry(environment)
+        cacert = str(entry.get("cacert") or "")
+        missing = cacert if cacert and not Path(cacert).expanduser().exists() else ""
+        facts["CA file"] = Seen(missing, time.time())
+        facts |= _look_there(environment, entry, missing)
+    wanted = dict.fromkeys(facts) | {"URL": environment.auth_url}
+    return Evidence(str(clouds_file()), {environment.name: facts}, {environment.name: wanted})
+
+
+def _look_there(environment: Environment, entry: dict[str, Any], missing_ca: str) -> dict[str, Seen]:
+    url, facts = environment.auth_url, {}
+    # Where there is no URL, a vendor's profile knows it; openstacksdk will find it at login.
+    if url and not missing_ca:
+        verify = entry.get("verify", True) is not False and not entry.get("insecure")
+        door, days = _knock(url, str(entry.get("cacert") or ""), verify)
+        facts["keystone"] = Seen(door, time.time())
+        if days is not None:
+            facts["days of the certificate"] = Seen(days, time.time())
+    if url and (missing_ca or facts["keystone"].value):
+        return facts | {"login": Seen(error="keystone was not reached")}
+    return facts | _login(environment, entry)
 
 
 def _knock(url: str, cacert: str, verify: bool) -> tuple[str, float | None]:
@@ -144,28 +137,36 @@ def _knock(url: str, cacert: str, verify: bool) -> tuple[str, float | None]:
         return f"it does not answer: {error}", None
 
 
-def _login(environment: Environment, entry: dict[str, Any]) -> tuple[str, float | None]:
-    """Log in; says why not, and in how many days an application credential ends."""
-    from keystoneauth1.exceptions import ClientException
+def _login(environment: Environment, entry: dict[str, Any]) -> dict[str, Seen]:
+    """Log in: says why not, and in how many days an application credential ends. Nobody is asked for a password."""
+    from keystoneauth1.exceptions import ClientException, ConnectFailure
     from openstack.exceptions import SDKException
 
     from arbaro.openstack import cloud_session
 
     if environment.secret == "asked":
-        return "", None
+        return {}
     try:
         entry["auth"] = {**entry["auth"], **vault.secret_of(environment, entry)}
         session = cloud_session(environment.cloud, entry, region=environment.os_region)
         session.timeout = PATIENCE
         if not hasattr(session.auth, "get_access"):
             # Without keystone there is nobody to log in to.
-            return "", None
+            return {}
         access = session.auth.get_access(session)  # type: ignore[union-attr]
-        return "", _credential_days(session, access)
+        days = _credential_days(session, access)
+        ends = {} if days is None else {"days of the credential": Seen(days, time.time())}
+        return {"login": Seen("", time.time()), **ends}
     except ArbaroError as error:
-        return error.what, None
+        return {"login": Seen(error.what, time.time())}
+    except ConnectFailure as error:
+        return {"login": Seen(at=time.time(), error=_first_line(error))}
     except (ClientException, SDKException) as error:
-        return (str(error).splitlines() or [type(error).__name__])[0], None
+        return {"login": Seen(_first_line(error), time.time())}
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def _credential_days(session: Any, access: Any) -> float | None:

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from tests.fakes.hosts import InMemory
 
-from arbaro.cluster import identity, lifecycle, playbooks, rack, status
+from arbaro.cluster import identity, lifecycle, playbooks, rack
 from arbaro.cluster.cloud import Cloud
+from arbaro.cluster.evidence import wanted_reports, wanted_units
 from arbaro.cluster.providers.networks import wanted_routes
 from arbaro.cluster.spec import CloudSpec, check_machines
 from arbaro.errors import ArbaroError
@@ -33,12 +34,12 @@ def test_machines_bring_one_more_host_and_one_more_route() -> None:
 
 
 def test_only_the_controller_with_machines_must_run_their_service() -> None:
-    units = [status.units_wanted(spec, spec.controller) for spec in (PLAIN, SPEC)]
+    units = [wanted_units(spec, spec.controller) for spec in (PLAIN, SPEC)]
     services = {"arbaro-machines-api", "arbaro-machines-worker", "nova-compute-machines", "nova-serialproxy"}
     assert set(units[1]) - set(units[0]) == services
-    assert ("nova-compute", "machines-controller") in status.wanted_services(SPEC)
-    assert ("nova-compute", "machines-controller") not in status.wanted_services(PLAIN)
-    assert "rack-bmc" in status.units_wanted(SPEC, SPEC.rack)
+    reports = [set(wanted_reports(spec)["controller"]) for spec in (PLAIN, SPEC)]
+    assert reports[1] - reports[0] == {"nova-compute of machines"}
+    assert "rack-bmc" in wanted_units(SPEC, SPEC.rack)
 
 
 def test_the_steps_without_machines_name_none() -> None:
@@ -87,14 +88,3 @@ def test_too_many_machines_are_refused() -> None:
     check_machines(0)
     with pytest.raises(ArbaroError, match="0 to 9 machines, not 10"):
         check_machines(10)
-
-
-def test_free_machines_must_be_offered_and_no_others() -> None:
-    machines = [
-        {"name": "pm1", "id": "1", "state": "available", "maintenance": None},
-        {"name": "pm2", "id": "2", "state": "available", "maintenance": None},
-        {"name": "pm3", "id": "3", "state": "available", "maintenance": {"reason": "fan"}},
-        {"name": "pm4", "id": "4", "state": "active", "maintenance": None},
-    ]
-    assert rack.not_offered(machines, {"2"}) == ["pm1"]
-    assert rack.not_offered(machines, {"1", "2"}) == []

@@ -1,43 +1,87 @@
 # SPDX-License-Identifier: Apache-2.0
 """Each check of environments: silent on healthy evidence, one finding on ill evidence; and where a process is."""
 
-from dataclasses import replace
+from typing import Any
 
 import pytest
 
+from arbaro.checks import UNKNOWN, Check, judge
 from arbaro.envs import health, switch
 from arbaro.envs.current import look
 from arbaro.envs.environment import Environment
-from arbaro.envs.evidence import Evidence, Seen
+from arbaro.evidence import Evidence, Seen
 
 CLOUDS = "/home/me/.config/openstack/clouds.yaml"
 SECURE = "/home/me/.config/openstack/secure.yaml"
-SEEN = Seen("prod-1", "https://k.example/v3", certificate_days=300, credential_days=300)
-HEALTHY = Evidence(CLOUDS, modes={CLOUDS: 0o644, SECURE: 0o600}, environments=(SEEN,))
+ENV, URL = "prod-1", "https://k.example/v3"
+FACTS: dict[str, dict[str, Any]] = {
+    CLOUDS: {
+        "secrets in clouds.yaml": [],
+        "secrets of nobody": [],
+        "names of one place": [],
+        "files in this directory": [],
+        "cache of tokens": True,
+    },
+    SECURE: {"mode": 0o600},
+    ENV: {
+        "entry": "",
+        "CA file": "",
+        "keystone": "",
+        "login": "",
+        "days of the certificate": 300,
+        "days of the credential": 300,
+    },
+}
+
+
+def but(place: str, **facts: Any) -> Evidence:
+    """Evidence of files and one environment where all is well, but for these facts; `_` stands for a blank."""
+    changed = {what.replace("_", " "): value for what, value in facts.items()}
+    all_facts = {**FACTS, place: FACTS[place] | changed}
+    seen = {
+        where: {what: value if isinstance(value, Seen) else Seen(value) for what, value in of.items()}
+        for where, of in all_facts.items()
+    }
+    wanted = {where: dict.fromkeys(of) | {"URL": URL} for where, of in all_facts.items()}
+    return Evidence(CLOUDS, seen, wanted)
+
+
 ILL = {
-    "file_is_open": replace(HEALTHY, modes={SECURE: 0o640}),
-    "secret_in_clouds_yaml": replace(HEALTHY, open_secrets=("a",), modes={CLOUDS: 0o600}),
-    "secret_of_nobody": replace(HEALTHY, orphans=("a",)),
-    "same_place_twice": replace(HEALTHY, twins=(("a", "b"),)),
-    "entry_is_wrong": replace(HEALTHY, environments=(replace(SEEN, fault="its entry is empty"),)),
-    "file_in_this_directory": replace(HEALTHY, strays=("/tmp/clouds.yaml",)),
-    "tokens_are_not_cached": replace(HEALTHY, caches_tokens=False),
-    "ca_file_is_missing": replace(HEALTHY, environments=(replace(SEEN, no_cacert="/nowhere"),)),
-    "endpoint_is_dead": replace(HEALTHY, environments=(replace(SEEN, door="it does not answer"),)),
-    "certificate_ends_soon": replace(HEALTHY, environments=(replace(SEEN, certificate_days=3),)),
-    "login_is_refused": replace(HEALTHY, environments=(replace(SEEN, login="HTTP 401"),)),
-    "credential_ends_soon": replace(HEALTHY, environments=(replace(SEEN, credential_days=3),)),
+    "file-open": but(SECURE, mode=0o640),
+    "secret-in-clouds-yaml": but(CLOUDS, **{"secrets in clouds.yaml": ["a"]}),
+    "secret-of-nobody": but(CLOUDS, secrets_of_nobody=["a"]),
+    "same-place-twice": but(CLOUDS, names_of_one_place=[["a", "b"]]),
+    "entry-wrong": but(ENV, entry="its entry is empty"),
+    "file-in-this-directory": but(CLOUDS, files_in_this_directory=["/tmp/clouds.yaml"]),
+    "tokens-not-cached": but(CLOUDS, cache_of_tokens=False),
+    "ca-file-missing": but(ENV, CA_file="/nowhere"),
+    "endpoint-dead": but(ENV, keystone="it does not answer"),
+    "certificate-ends-soon": but(ENV, days_of_the_certificate=3),
+    "login-refused": but(ENV, login="HTTP 401"),
+    "credential-ends-soon": but(ENV, days_of_the_credential=3),
 }
 
 
 def test_a_healthy_one_is_silent() -> None:
-    assert health.findings(HEALTHY) == []
+    assert judge(health.CHECKS, but(ENV)) == []
 
 
-@pytest.mark.parametrize("check", health.CHECKS, ids=lambda check: check.__name__)
-def test_each_ill_one_is_named_with_what_to_type(check: object) -> None:
-    (finding,) = health.findings(ILL[check.__name__])  # type: ignore[attr-defined]
-    assert finding.where and finding.saw and finding.run
+@pytest.mark.parametrize("check", health.CHECKS, ids=lambda check: check.id)
+def test_each_ill_one_is_named_with_what_to_type(check: Check) -> None:
+    (finding,) = judge(health.CHECKS, ILL[check.id])
+    assert finding.check == check.id and finding.where and finding.saw and finding.run
+
+
+def test_no_ill_case_has_lost_its_check() -> None:
+    assert set(ILL) == {check.id for check in health.CHECKS}
+
+
+def test_a_dead_endpoint_is_one_cause_and_the_login_was_not_tried() -> None:
+    cause, login = judge(
+        health.CHECKS, but(ENV, keystone="it does not answer", login=Seen(error="keystone was not reached"))
+    )
+    assert (cause.check, cause.consequence_of) == ("endpoint-dead", ())
+    assert (login.check, login.severity, login.consequence_of) == ("login-refused", UNKNOWN, (cause.key,))
 
 
 def test_where_a_process_is_and_what_was_changed_by_hand() -> None:
