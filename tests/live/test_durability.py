@@ -34,8 +34,11 @@ def test_hosts_that_died_with_their_monitors_are_started_again(cloud: Tool) -> N
     names = ("arbaro-test-tor2", "arbaro-test-compute2")
     asked = cloud.run(["podman", "inspect", *names, "--format", "{{.State.ConmonPid}} {{.State.Pid}}"])
     cloud.run(["kill", "-KILL", *asked.split()])
-    hosts = {item["name"]: item["state"] for item in cloud.status()["items"] if item["kind"] == "host"}
+    seen = cloud.status()
+    hosts = {item["name"]: item["state"] for item in seen["items"] if item["kind"] == "host"}
     assert (hosts["tor2"], hosts["compute2"], hosts["tor1"]) == ("exited", "exited", "running")
+    causes = {finding["key"] for finding in seen["findings"] if not finding["consequence_of"]}
+    assert causes == {"host-down/tor2", "host-down/compute2"}
     cloud.arbaro("up", "test")
     wait_until(lambda: is_well(cloud), "all well again", SECONDS)
 
