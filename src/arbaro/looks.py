@@ -15,7 +15,7 @@ from arbaro.runs import AT_ONCE, current_run
 
 #: The fact that a host answers at all.
 SSH = "SSH"
-#: Seconds that the session has in addition to its slowest command.
+#: Seconds that the session, on a busy machine, has in addition to its slowest command.
 PATIENCE = 15.0
 
 
@@ -26,7 +26,7 @@ class Look:
     what: str
     command: Sequence[str]
     read: Callable[[str], Any] = str
-    seconds: float = 5.0
+    seconds: float = 10.0
 
 
 def look_at_hosts(
