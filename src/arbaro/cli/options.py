@@ -78,11 +78,11 @@ def find_host(cloud: "Cloud", name: str) -> "Host":
 def announce_packages() -> bool:
     """Name what will be installed, and why; say whether there is any."""
     from arbaro import output
-    from arbaro.cluster import machine
+    from arbaro.cluster import this_machine
 
-    missing = machine.missing_packages()
+    missing = this_machine.missing_packages()
     for package in missing:
-        output.say(f"  will install {package}: it {machine.PACKAGES[package]}")
+        output.say(f"  will install {package}: it {this_machine.PACKAGES[package]}")
     return bool(missing)
 
 

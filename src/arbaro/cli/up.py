@@ -112,12 +112,12 @@ def _describe(cloud: "Cloud") -> str:
 
 def _say_what_the_script_printed(cloud: "Cloud") -> None:
     from arbaro import output
-    from arbaro.cluster.proof import SERVER
+    from arbaro.cluster.first_server import SERVER
 
-    output.say(f"\nThe script in your first server printed:\n{cloud.proof.output().rstrip()}\n")
-    if cloud.proof.has_another_script():
+    output.say(f"\nThe script in your first server printed:\n{cloud.first_server.output().rstrip()}\n")
+    if cloud.first_server.has_another_script():
         output.warn(f"Your script was not run: {SERVER} was there before. Delete it, then run the same command:")
-        output.warn(f"  {cloud.proof.client()} server delete {SERVER}")
+        output.warn(f"  {cloud.first_server.client()} server delete {SERVER}")
 
 
 def _say_times(outcomes: "list[Outcome]", total: float) -> None:
@@ -131,21 +131,21 @@ def _say_times(outcomes: "list[Outcome]", total: float) -> None:
 def _say_next(cloud: "Cloud") -> None:
     from arbaro import output
     from arbaro.cluster import access
-    from arbaro.cluster.proof import SERVER
+    from arbaro.cluster.first_server import SERVER
 
     output.say("What to type next:")
-    output.say(f"  {cloud.proof.client()} server list")
-    output.say(f"  {cloud.proof.ssh_line()}")
+    output.say(f"  {cloud.first_server.client()} server list")
+    output.say(f"  {cloud.first_server.ssh_line()}")
     if cloud.spec.machines:
         from arbaro.cluster.rack import FLAVOR, IMAGE, NETWORK
 
         asked = f"--image {IMAGE} --flavor {FLAVOR} --network {NETWORK} --user-data SCRIPT testpm"
-        output.say(f"  {cloud.proof.client()} server create {asked}")
-        output.say(f"  {cloud.proof.client()} machine list")
+        output.say(f"  {cloud.first_server.client()} server create {asked}")
+        output.say(f"  {cloud.first_server.client()} machine list")
     output.say(
         f"  . {access.openrc_file(cloud.keeper)}          # the same cloud for tools that know only the environment"
     )
     output.say(
         f"  arbaro status {cloud.spec.name}; arbaro ssh {cloud.spec.name} controller; arbaro down {cloud.spec.name}"
     )
-    output.say(f"Console of {SERVER} (for ten minutes): {cloud.proof.console_url()}")
+    output.say(f"Console of {SERVER} (for ten minutes): {cloud.first_server.console_url()}")

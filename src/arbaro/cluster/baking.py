@@ -13,10 +13,9 @@ from typing import Any
 
 from arbaro import shell
 from arbaro.checks import Finding, wait_until_silent
-from arbaro.cluster import playbooks
+from arbaro.cluster import playbooks, this_machine
 from arbaro.cluster.built import write_apt_files
 from arbaro.cluster.identity import Keeper, write_private
-from arbaro.cluster.machine import look_at_machine
 from arbaro.cluster.providers.podman import Podman, system_container_flags
 from arbaro.cluster.recipes import BAKED_ADDRESSES, Recipe
 from arbaro.cluster.spec import choose_subnets
@@ -213,7 +212,7 @@ def _found(containers: Iterable[str]) -> list[str]:
 def _scratch() -> Iterator[Path]:
     """A directory for what a build needs only for a while; in memory if there is plenty of it."""
     memory, disk = _scratches()
-    free = min(shutil.disk_usage(memory.parent).free // 2**20, look_at_machine().free_memory)
+    free = min(shutil.disk_usage(memory.parent).free // 2**20, this_machine.look().free_memory)
     place = memory if free > 3 * IMAGE_SIZE else disk
     place.mkdir(parents=True, exist_ok=True, mode=0o700)
     # Anybody may make a directory in /dev/shm; only one of our own is to be trusted.

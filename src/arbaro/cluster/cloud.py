@@ -6,13 +6,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from arbaro.cluster import identity, machine, playbooks
+from arbaro.cluster import identity, playbooks, this_machine
 from arbaro.cluster.drivers import DEFAULT_DRIVER
+from arbaro.cluster.first_server import FirstServer
 from arbaro.cluster.ground import Ground
 from arbaro.cluster.guests import Guest
 from arbaro.cluster.images import HostImages
 from arbaro.cluster.machine_parts import disk
-from arbaro.cluster.proof import Proof
 from arbaro.cluster.providers import Provider
 from arbaro.cluster.rack import Rack
 from arbaro.cluster.spec import CloudSpec, choose_subnets
@@ -69,9 +69,9 @@ class Cloud:
         return Rack(self.spec, self.ground, disk(self.ground.guest))
 
     @cached_property
-    def proof(self) -> Proof:
+    def first_server(self) -> FirstServer:
         """Its first server."""
-        return Proof(self.ground, self.script)
+        return FirstServer(self.ground, self.script)
 
     @property
     def inventory(self) -> Inventory:
@@ -164,4 +164,4 @@ def check_capacity(cloud: Cloud) -> None:
     cloud.provider.check_capacity(cloud.spec, missing)
     if missing and not all(cloud.provider.has_image(name) for name in cloud.images.names):
         disk = IMAGES_DISK + (MACHINES_DISK if cloud.spec.machines else 0)
-        machine.check_capacity(0, disk, machine.look_at_machine())
+        this_machine.check_capacity(0, disk, this_machine.look())

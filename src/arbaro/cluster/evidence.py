@@ -175,7 +175,7 @@ def of_machines(cloud: "Cloud", trouble: str = "") -> Evidence:
     """The physical machines, where there are any."""
     if not cloud.spec.machines:
         return Evidence(cloud.spec.name)
-    client = Evidence(cloud.spec.name, wanted={OPENSTACK: {"client": cloud.proof.client()}})
+    client = Evidence(cloud.spec.name, wanted={OPENSTACK: {"client": cloud.first_server.client()}})
     return client | _asked(cloud, MACHINE_STATES, cloud.rack.states, trouble)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from arbaro.cluster import machine
+from arbaro.cluster import this_machine
 from arbaro.cluster.access import REGION, auth_url
 from arbaro.cluster.guests import Guest
 from arbaro.cluster.identity import Keeper
@@ -141,7 +141,7 @@ class Ground:
                 cidr=str(pool),
                 gateway_ip=str(pool[1]),
                 allocation_pools=[{"start": str(pool[32]), "end": str(pool[-2])}],
-                dns_nameservers=machine.nameservers(),
+                dns_nameservers=this_machine.nameservers(),
                 **self._subnet_pool(),
             )
 

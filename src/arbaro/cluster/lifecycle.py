@@ -28,7 +28,7 @@ def lay_ground(cloud: Cloud) -> Plan:
 
 def up(cloud: Cloud) -> Plan:
     """From images to a server that ran the person's script. This is the recipe."""
-    spec, ground, proof = cloud.spec, cloud.ground, cloud.proof
+    spec, ground, server = cloud.spec, cloud.ground, cloud.first_server
     return [
         Step("Draw secrets and keys", lambda: not _is_prepared(cloud), lambda _: _prepare(cloud)),
         Step(
@@ -46,8 +46,8 @@ def up(cloud: Cloud) -> Plan:
             in_cloud(cloud, Step("Upload the guest image", ground.image_is_missing, ground.upload_image, 3)),
             in_cloud(cloud, Step("Make flavor, network, keypair", ground.is_incomplete, ground.prepare, 4)),
         ],
-        in_cloud(cloud, Step("Create a server with your script", proof.server_is_missing, proof.create_server, 12)),
-        in_cloud(cloud, Step("Reach it by ping and SSH", proof.is_unreached, proof.reach, 8)),
+        in_cloud(cloud, Step("Create a server with your script", server.server_is_missing, server.create_server, 12)),
+        in_cloud(cloud, Step("Reach it by ping and SSH", server.is_unreached, server.reach, 8)),
         *(_bring_machines(cloud) if spec.machines else []),
     ]
 

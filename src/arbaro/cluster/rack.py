@@ -8,7 +8,7 @@ from ipaddress import IPv4Network
 from typing import Any
 
 from arbaro.checks import Finding, judge, wait_until_silent
-from arbaro.cluster import machine
+from arbaro.cluster import this_machine
 from arbaro.cluster.built import Built
 from arbaro.cluster.checks.machines import MACHINE_NOT_OFFERED
 from arbaro.cluster.evidence import MACHINE_STATES, OFFERED_MACHINES, OPENSTACK, answer
@@ -210,7 +210,7 @@ def wanted_subnet(network: IPv4Network) -> dict[str, Any]:
         "gateway_ip": str(network[1]),
         "enable_dhcp": False,
         "allocation_pools": [{"start": str(network[16]), "end": str(network[-2])}],
-        "dns_nameservers": machine.nameservers(),
+        "dns_nameservers": this_machine.nameservers(),
     }
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from arbaro.cluster import guests, machine, machine_parts, packages
+from arbaro.cluster import guests, machine_parts, packages, this_machine
 from arbaro.settings import files_dir
 
 NOTHING = "Package: {}\nStatus: {}\nPriority: optional\nMaintainer: x <x@x.invalid>\nArchitecture: all\nVersion: 1\nDescription: t\n\n"
@@ -33,7 +33,7 @@ def apt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     lines = (f'Dir::{name} "{tmp_path / place}";\n' for name, place in settings.items())
     (tmp_path / "apt.conf").write_text("".join(lines))
     monkeypatch.setenv("APT_CONFIG", str(tmp_path / "apt.conf"))
-    wanted = {*machine.PACKAGES, *machine_parts.PACKAGES, *guests.EXTRA_PACKAGES["debian-12"]}
+    wanted = {*this_machine.PACKAGES, *machine_parts.PACKAGES, *guests.EXTRA_PACKAGES["debian-12"]}
     (tmp_path / "dpkg/status").write_text("".join(NOTHING.format(name, "install ok installed") for name in wanted))
     # Everything is asked for, as on a machine that has none of it.
     monkeypatch.setattr(packages, "missing", list)
@@ -58,7 +58,7 @@ def locked(path: Path) -> Iterator[None]:
 def test_another_apt_is_waited_for(apt: Path, lock: str) -> None:
     with ThreadPoolExecutor() as threads:
         with locked(apt / lock):
-            installing = threads.submit(packages.install, machine.PACKAGES, lambda _: None)
+            installing = threads.submit(packages.install, this_machine.PACKAGES, lambda _: None)
             assert wait([installing], timeout=1).not_done
         installing.result(timeout=60)
 

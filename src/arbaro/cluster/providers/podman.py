@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from arbaro import shell
-from arbaro.cluster import machine
+from arbaro.cluster import this_machine
 from arbaro.cluster.providers import Files, HostKind, HostState, cables, netavark, networks
 from arbaro.cluster.providers.labels import HOST_LABEL, LABEL, RELEASE_LABEL, spec_of
 from arbaro.cluster.spec import CloudSpec, memory_for
@@ -65,18 +65,27 @@ class Podman:
 
     def host_kind(self) -> HostKind:
         """Containers on this machine: what it has, they have."""
-        here = machine.look_at_machine()
+        here = this_machine.look()
         return HostKind(here.cores, here.virt_type, here.virt_reason, in_container=True)
 
     def check_capacity(self, spec: CloudSpec, missing: Sequence[Host]) -> None:
         """Look whether this machine has memory and disk for them."""
-        machine.check_capacity(memory_for(spec, missing), CLOUD_DISK if missing else 0, machine.look_at_machine())
+        this_machine.check_capacity(memory_for(spec, missing), CLOUD_DISK if missing else 0, this_machine.look())
 
     def preparation(self) -> Plan:
         """Podman and its tools, and a cgroup tree that crun accepts."""
         return [
-            Step("Install Debian packages", lambda: bool(machine.missing_packages()), machine.install_packages, 25),
-            Step("Mend the cgroup tree for system containers", machine.cgroups_need_mending, machine.mend_cgroups),
+            Step(
+                "Install Debian packages",
+                lambda: bool(this_machine.missing_packages()),
+                this_machine.install_packages,
+                25,
+            ),
+            Step(
+                "Mend the cgroup tree for system containers",
+                this_machine.cgroups_need_mending,
+                this_machine.mend_cgroups,
+            ),
         ]
 
     def has_image(self, name: str) -> bool:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from arbaro.cluster.machine import Machine, check_capacity, choose_virt_type
+from arbaro.cluster.this_machine import ThisMachine, check_capacity, choose_virt_type
 from arbaro.errors import ArbaroError
 
 
@@ -25,9 +25,9 @@ def test_a_device_that_makes_no_machine_is_not_kvm(tmp_path: Path) -> None:
 
 def test_too_little_memory_is_said_in_numbers() -> None:
     with pytest.raises(ArbaroError, match="1000 MiB are free, 3600 MiB are needed"):
-        check_capacity(3600, 1, Machine(2, 2000, 1000, "qemu", ""))
+        check_capacity(3600, 1, ThisMachine(2, 2000, 1000, "qemu", ""))
 
 
 def test_too_little_disk_is_said_in_numbers() -> None:
     with pytest.raises(ArbaroError, match="Too little disk"):
-        check_capacity(1, 10**9, Machine(2, 2000, 1000, "qemu", ""))
+        check_capacity(1, 10**9, ThisMachine(2, 2000, 1000, "qemu", ""))

@@ -3,7 +3,7 @@
 
 import pytest
 
-from arbaro.cluster.proof import script_has_ended
+from arbaro.cluster.first_server import script_has_ended
 
 STARTS, ENDS = "arbaro: 4.8 user script starts", "arbaro: 4.8 user script done (exit 0)"
 

@@ -32,7 +32,7 @@ KVM_CREATE_VM = 0xAE01
 
 
 @dataclass(frozen=True)
-class Machine:
+class ThisMachine:
     """What counts of a machine: cores, memory in MiB in all and free, and how it can run guests (kvm or qemu)."""
 
     cores: int
@@ -42,12 +42,12 @@ class Machine:
     virt_reason: str
 
 
-def look_at_machine() -> Machine:
+def look() -> ThisMachine:
     """Measure this machine."""
     meminfo = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text().splitlines())
     mib = {key: int(value.split()[0]) // 1024 for key, value in meminfo.items()}
     virt_type, reason = choose_virt_type(Path("/proc/cpuinfo").read_text())
-    return Machine(os.cpu_count() or 1, mib["MemTotal"], mib["MemAvailable"], virt_type, reason)
+    return ThisMachine(os.cpu_count() or 1, mib["MemTotal"], mib["MemAvailable"], virt_type, reason)
 
 
 def choose_virt_type(cpuinfo: str, kvm: Path = Path("/dev/kvm")) -> tuple[str, str]:
@@ -89,7 +89,7 @@ def mend_cgroups(note: Note) -> None:
     shell.run(["mount", "-t", "cgroup", "-o", "hugetlb", "cgroup", HUGETLB])
 
 
-def check_capacity(memory: int, disk: int, machine: Machine) -> None:
+def check_capacity(memory: int, disk: int, machine: ThisMachine) -> None:
     """Refuse to start what cannot fit. `memory` and `disk` are MiB that are needed.
 
     Raises ArbaroError that says what is there and what is needed.

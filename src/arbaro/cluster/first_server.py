@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The proof that a cloud works: a server made by the real client ran the script and is reached from this machine."""
+"""The first server of a cloud: made by the real client, it ran the script and is reached from this machine."""
 
 import re
 import sys
@@ -33,7 +33,7 @@ echo "Kernel $(uname -r), up for $(cut -d' ' -f1 /proc/uptime) seconds."
 
 
 @dataclass(frozen=True)
-class Proof:
+class FirstServer:
     """The first server of a cloud."""
 
     ground: Ground
