@@ -15,7 +15,7 @@ def namesakes(cloud: Tool) -> Iterator[None]:
     """A project with a network, a subnet and a security group of the names that `up` uses."""
     cloud.openstack("project", "create", PROJECT)
     for name in ("provider", "pm"):
-        cloud.openstack("network", "create", "--project", PROJECT, "--provider-network-type", "flat", name)
+        cloud.openstack("network", "create", "--project", PROJECT, "--provider-network-type", "l2isolate", name)
     cloud.openstack("security", "group", "create", "--project", PROJECT, "ping-and-ssh")
     yield
     cloud.client("project", "purge", "--project", PROJECT)

@@ -2,6 +2,7 @@
 """Containers' states are read so that nothing that has ever run is made anew, and files travel with their modes."""
 
 import os
+import subprocess
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
@@ -22,6 +23,10 @@ def test_a_container_that_ran_is_never_called_new() -> None:
 
 def test_a_container_that_died_without_podman_seeing_it_has_ended() -> None:
     assert _state({"State": "running", "StartedAt": 1795468927, "Pid": 4194305, "Id": ID}) == "exited"
+    with subprocess.Popen(["true"]) as zombie:
+        os.waitid(os.P_PID, zombie.pid, os.WEXITED | os.WNOWAIT)
+        groups = Path(f"/proc/{zombie.pid}/cgroup").read_text()
+        assert _state({"State": "running", "StartedAt": 1795468927, "Pid": zombie.pid, "Id": groups}) == "exited"
     # Another process has its number now.
     assert _state({"State": "stopping", "StartedAt": 1795468927, "Pid": os.getpid(), "Id": ID}) == "exited"
 

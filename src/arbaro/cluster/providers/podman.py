@@ -237,11 +237,15 @@ def _state(entry: dict[str, Any]) -> str:
 
 def _died_unseen(entry: dict[str, Any]) -> bool:
     """Say whether podman takes for running what is dead: its monitor was killed with it, so nobody has told podman."""
+    return entry["State"] in ("running", "stopping") and not _is_alive(entry["Pid"], entry["Id"])
+
+
+def _is_alive(pid: int, container: str) -> bool:
+    """Say whether a process lives (a zombie has no namespaces any more) and is the container's, not a later one's."""
     try:
-        control_groups = Path(f"/proc/{entry['Pid']}/cgroup").read_text()
+        return Path(f"/proc/{pid}/ns/net").exists() and container in Path(f"/proc/{pid}/cgroup").read_text()
     except (FileNotFoundError, ProcessLookupError):
-        control_groups = ""
-    return entry["State"] in ("running", "stopping") and entry["Id"] not in control_groups
+        return False
 
 
 def _tell_ends(name: str) -> None:
