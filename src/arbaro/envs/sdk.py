@@ -5,6 +5,7 @@ Imported only where an entry must really be read, because importing openstacksdk
 """
 
 import warnings
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -98,6 +99,11 @@ def _fault(own: Any) -> str:
     for key in ("auth", OURS):
         if not isinstance(own.get(key, {}), dict):
             return f"its `{key}` is no mapping"
+    if key := _told_twice(own):
+        return f"it says `{key}` twice, with a dash and with an underscore"
+    if "{" in str(own.get("auth", {}).get("auth-url", "")):
+        # openstacksdk fills in the region's name under the other name only.
+        return "its `auth-url` has braces; name it `auth_url`"
     regions = own.get("regions", [])
     if not isinstance(regions, list):
         return "its `regions` is no list"
@@ -109,6 +115,16 @@ def _fault(own: Any) -> str:
         if not isinstance(region, dict | str):
             return "one of its `regions` is no name; quote it"
     return ""
+
+
+def _told_twice(entry: Mapping[Any, Any]) -> str:
+    """The first key that is there in both spellings: which of them openstacksdk takes depends on where it stands."""
+    names = Counter(str(key).replace("-", "_") for key in entry)
+    twice = [name for name, times in names.items() if times > 1]
+    values = [value for key, value in entry.items() if key != OURS]
+    values += [one for value in values if isinstance(value, list) for one in value]
+    below = (_told_twice(value) for value in values if isinstance(value, Mapping))
+    return next(iter(twice), "") or next(filter(None, below), "")
 
 
 def _told(error: Exception, own: Mapping[str, Any]) -> str:

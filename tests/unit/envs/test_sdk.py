@@ -106,10 +106,9 @@ def test_the_documented_forms_are_read_as_openstacksdk_reads_them(
     agree(documented, tmp_path / "alone.yaml")
 
 
-#: What openstacksdk cannot use is not among these: `{…}` that is no region, `networks` and `external_network` in one.
+#: What openstacksdk or we cannot use is not among these: `{…}` that is no region or in `auth-url`, `networks` and `external_network` in one.
 WORDS = st.sampled_from(["a", "b-1", "no", "0123", "12:34", "x y", "é", "~", "1e3"])
 URLS = st.sampled_from(["https://k.example/v3", "https://{region_name}.example/v3", "https://k.example:5000"])
-#: In `auth-url`, `{region_name}` stays as it is.
 KEYS = ("username", "password", "project_name", "project_id", "user_domain_name", "domain_id", "user_id")
 AUTH = st.builds(
     lambda auth, url: {**auth, "auth_url": url},
@@ -176,13 +175,16 @@ def test_what_cannot_be_used_says_why_and_hides_nobody(home: Path) -> None:
     shutil.copy(CASES / "unusable.yaml", clouds_file())
     found = {one.name: one for one in index.environments()}
     assert [name for name, one in found.items() if not one.fault] == ["well"]
-    assert len(found) == 9 and "s3cret" not in repr(found)
+    assert len(found) == 12 and "s3cret" not in repr(found)
     for name in ("empty", "gone", "braces"):
         with pytest.raises(ArbaroError, match=f"{name} cannot be used: "):
             clouds.entry(find(name, index.environments()))
 
 
-@pytest.mark.parametrize("name", ["auth-text", "nameless", "odd-keys", "region-number", "gone", "braces"])
+@pytest.mark.parametrize(
+    "name",
+    ["auth-text", "nameless", "odd-keys", "region-number", "gone", "braces", "twice", "twice-below", "braces-and-dash"],
+)
 def test_what_cannot_be_used_is_not_imported(home: Path, write: Callable[..., Path], name: str) -> None:
     ours = write("clouds: {mine: {auth: {}}}\n")
     line = next(
