@@ -19,8 +19,9 @@ PRIVATE = Path.home() / f".local/share/arbaro/clouds/{Tool.name}"
 
 #: $1 is the port, $2 for how long each answer is awaited. Without -T, of which tiny's wget dies.
 ASKS_ALL = """
+patience=$2
 ask() {{
-    timeout $2 wget -q -O - --header 'X-Machine-Token: t.t' --header 'X-Forwarded-For: 127.0.0.1' "$@" 2>&1 | head -c 3000
+    timeout $patience wget -q -O - --header 'X-Machine-Token: t.t' --header 'X-Forwarded-For: 127.0.0.1' "$@" 2>&1 | head -c 3000
 }}
 until [ -e /tmp/enough ]; do
     for mac in {macs}; do ask "http://{service}:$1/v1/agent/boot.ipxe?mac=$mac"; done
