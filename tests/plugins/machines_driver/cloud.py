@@ -52,6 +52,7 @@ def as_the_role_writes_it(section, *names):
         "public_address": "198.51.100.1",
         "inventory_hostname": "controller",
         "identity": collections.defaultdict(str),
+        **yaml.safe_load((ansible / "services.yml").read_text()),
     }
     defaults = yaml.safe_load((places[0].parent / "defaults" / "main.yml").read_text())
     # What is not said here stands for itself: of these sections nobody asks.
