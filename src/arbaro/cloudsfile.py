@@ -58,7 +58,7 @@ def locked() -> Iterator[None]:
 def edit(
     path: Path, changes: Changes, *, private: bool = False, keep_old: bool = True, cache_tokens: bool = False
 ) -> None:
-    """Change the `clouds:` section of a file, within `locked()`; the old file stays beside it as FILE~.
+    """Change the `clouds:` section of a file, within `locked()`; the old file is kept in the same directory as FILE~.
 
     With `cache_tokens`, a file that says nothing of caching also gets openstacksdk's `cache: {auth: true}`.
     """

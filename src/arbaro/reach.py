@@ -74,7 +74,7 @@ class Reach:
             shell.run([*self.ssh()[:-1], "-O", "exit", self.ssh()[-1]], check=False)
 
     def options(self) -> list[str]:
-        """The options that ssh needs, and that Ansible's own ssh needs besides user, port and control path."""
+        """The options that ssh needs; Ansible's ssh needs them in addition to user, port and control path."""
         words = [] if self.known_hosts is None else ["-F", "none"]
         words += [word for option in self._options() for word in ("-o", option)]
         if self.jump:

@@ -95,8 +95,10 @@ Guard = Callable[[], AbstractContextManager[None]]
 def run_plan(plan: Plan, observer: Observer, *, at_once: int = AT_ONCE, guard: Guard = nullcontext) -> list[Outcome]:
     """Run steps in their order, those of an inner sequence side by side, at most `at_once` of them.
 
-    Where a step fails, those beside it are finished first, so that their work is kept; only Ctrl-C ends them too.
-    Raises PlanFailed that tells all causes. What is no ArbaroError is a fault in our code, and raised as it is.
+    When a step fails, the steps that run at the same time are finished first, so that their work is kept. Only Ctrl-C
+    ends them too.
+    Raises PlanFailed that tells all causes. An exception that is not an ArbaroError is a fault in our code, and is
+    raised as it is.
     """
     outcomes: list[Outcome] = []
     for part in plan:
@@ -135,7 +137,7 @@ def run_step(step: Step, observer: Observer, guard: Guard = nullcontext) -> Outc
                 outcome = Outcome(step, time.monotonic() - began)
     except BaseException as error:
         outcome = Outcome(step, time.monotonic() - began if began else 0, error=error)
-        # The plan raises it, with those of the steps beside it; Ctrl-C waits for nobody.
+        # The plan raises it, with the errors of steps that ran at the same time. Ctrl-C does not wait for them.
         if not isinstance(error, Exception):
             raise
     finally:

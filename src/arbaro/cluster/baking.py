@@ -178,7 +178,7 @@ def make_build_network() -> Step:
 
 
 def clean_after_builds(images: Iterable[str]) -> Step:
-    """The step that takes away what builds of these images have left behind, also those that were killed."""
+    """The step that removes what builds of these images left behind, also killed ones."""
     containers = [_build_container(image) for image in images]
     return Step(
         "Remove what building left behind", lambda: _is_left(containers), lambda _: _remove_builds(containers), 10

@@ -173,5 +173,5 @@ class HostImages:
 
 
 def clean_after_builds() -> Step:
-    """The step that takes away what building has left behind, also a build that was killed."""
+    """The step that removes what builds left behind, also killed ones."""
     return baking.clean_after_builds(IMAGES)

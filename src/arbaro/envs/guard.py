@@ -168,9 +168,3 @@ def _limited(entry: Mapping[str, Any], made: Made) -> dict[str, Any]:
         "auth_type": "v3applicationcredential",
         "auth": {"auth_url": entry["auth"]["auth_url"], **credential},
     }
-
-
-def give_back(place: Place) -> None:
-    """Forget the file of a credential; keystone ends it by itself."""
-    if place.config.parent == files.views_dir():
-        place.config.unlink(missing_ok=True)

@@ -68,7 +68,7 @@ def kept(environment: Environment, mode: str, project: str = "") -> Place | None
 
 
 def variables(place: Place) -> dict[str, str]:
-    """What the environment of a process in that place holds, beside all that has nothing to do with clouds."""
+    """The variables that concern clouds, as a process in that place has them in its environment."""
     env = place.environment
     chosen = {
         "OS_CLOUD": env.cloud,

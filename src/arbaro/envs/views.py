@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Views: clouds.yaml files of our own (0600) with one cloud in them, which `OS_CLIENT_CONFIG_FILE` names in a shell.
 
-A program that uses openstacksdk (Ansible, scripts) does not heed OS_REGION_NAME or OS_PROJECT_NAME beside OS_CLOUD: it
+A program that uses openstacksdk (Ansible, scripts) ignores OS_REGION_NAME and OS_PROJECT_NAME when OS_CLOUD is set: it
 takes the first region and the project of the entry. So what was chosen is written into the entry. Secrets of
 secure.yaml are not copied: `OS_CLIENT_SECURE_FILE` still names the person's own file.
 """
