@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import shutil
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -51,19 +52,32 @@ class ImageCache:
         self._settings = settings.images
         self._sources = sources or Sources(settings.images)
         self._glance = glance
+        self._makers = threading.BoundedSemaphore(max(1, settings.threads // 2))
 
-    def fetch(self, image: Mapping[str, Any], seconds: float) -> CachedImage:
-        """Have the image here within so many seconds. Two workers that want the same one fetch it once."""
+    def fetch(self, image: Mapping[str, Any], seconds: float) -> CachedImage | None:
+        """Have the image here within so many seconds; None when others are at it, and it has to be asked again.
+
+        Nobody waits here: a worker's threads are for all machines. Two workers that want the same image fetch it once.
+        """
         self._directory.mkdir(parents=True, exist_ok=True)
-        limits = self._limits(seconds)
         name = name_of(image)
-        with self._only_one(name, limits):
+        with self._only_one(name) as had:
             card = self._directory / f"{name}.json"
-            if not (card.exists() and card.with_suffix(".zst").exists()):
-                self.prune()
-                self._make(image, name, limits)
+            if not had or not (_is_whole(card) or self._make_in_turn(image, name, seconds)):
+                return None
             os.utime(card)
             return CachedImage(**json.loads(card.read_text()))
+
+    def _make_in_turn(self, image: Mapping[str, Any], name: str, seconds: float) -> bool:
+        """Make the entry; says whether it did: not while half of the threads make others."""
+        if not self._makers.acquire(blocking=False):
+            return False
+        try:
+            self.prune()
+            self._make(image, name, self._limits(seconds))
+        finally:
+            self._makers.release()
+        return True
 
     def _limits(self, seconds: float) -> Limits:
         sizes = (self._settings.reserve_gib, self._settings.max_gib, self._settings.max_virtual_gib)
@@ -71,14 +85,11 @@ class ImageCache:
         return Limits(self._directory, reserve, largest, virtual, time.monotonic() + seconds)
 
     @contextlib.contextmanager
-    def _only_one(self, name: str, limits: Limits | None = None) -> Iterator[bool]:
-        """Hold the entry's lock; says whether it was had. Without limits, it is not waited for."""
+    def _only_one(self, name: str) -> Iterator[bool]:
+        """Hold the entry's lock if nobody else does; says whether it was had."""
         with (self._directory / f".{name}.lock").open("w") as lock:
             # The kernel lets go when we are killed.
-            while not (had := _lock(lock.fileno())) and limits is not None:
-                limits.check()
-                time.sleep(0.2)
-            yield had
+            yield _lock(lock.fileno())
 
     def _make(self, image: Mapping[str, Any], name: str, limits: Limits) -> None:
         scratch = self._directory / f".{name}.new"
@@ -138,6 +149,10 @@ class ImageCache:
 def name_of(image: Mapping[str, Any]) -> str:
     """Name the entry by all that makes it: the bytes, what they are taken for, and what is made of them."""
     return f"{image['checksum'].replace(':', '-')}.{image['format'].replace('.', '-')}.{FORM}"
+
+
+def _is_whole(card: Path) -> bool:
+    return card.exists() and card.with_suffix(".zst").exists()
 
 
 def _entries(directory: Path) -> Iterator[tuple[Path, float, int]]:

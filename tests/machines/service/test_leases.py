@@ -3,10 +3,13 @@
 
 import datetime
 import itertools
+import socket
 import threading
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from urllib.parse import SplitResult, urlsplit
 
 import pytest
 from arbaro_machines import tasks
@@ -14,12 +17,12 @@ from arbaro_machines.api.context import Service
 from arbaro_machines.database.models import Machine, Task, now
 from arbaro_machines.faults import Fault
 from arbaro_machines.images import ImageCache
-from arbaro_machines.settings import Times
+from arbaro_machines.settings import Images, Times
 from arbaro_machines.worker import Worker
 from sqlalchemy import update
 from sqlalchemy.exc import OperationalError
 
-from ..parts import enrolment
+from ..parts import Person, client_of, enrolment, make_service
 from .conftest import BOTH
 
 
@@ -141,3 +144,52 @@ def test_a_worker_outlives_a_database_that_is_gone_now_and_then(service: Service
 def fault_of(service: Service) -> str | None:
     with service.store.reading() as session:
         return session.query(Machine.fault_code).scalar()
+
+
+class Anywhere:
+    """Lets an image be fetched from this host, which real settings never do."""
+
+    def check(self, url: str) -> SplitResult:
+        return urlsplit(url)
+
+    def addresses(self, _: SplitResult) -> list[str]:
+        return ["127.0.0.1"]
+
+
+@pytest.mark.parametrize("different", [True, False], ids=["images that come slowly", "one that all wait for"])
+def test_fetching_images_leaves_threads_for_other_machines(tmp_path: Path, different: bool) -> None:
+    silent = socket.create_server(("127.0.0.1", 0))  # takes connections, and never answers
+    place = f"127.0.0.1:{silent.getsockname()[1]}"
+    images = Images(reserve_gib=0.1, url_hosts=(place,))
+    times = Times(lease=1, poll=0.05, bmc_patience=1, fetch_image=60)
+    service = make_service(tmp_path, images=images, times=times, threads=4, worker_name="w")
+    with client_of(service) as http:
+        operator = Person(http, "operator")
+        rows = [enrolment(f"m{number}") for number in range(5)]
+        operator.call("POST", "/v1/machines/bulk", {"machines": rows}, status=201)
+        with service.store.writing() as session:
+            session.execute(update(Machine).where(Machine.name != "m4").values(state="reserved", project_id="p-ops"))
+        for number in range(4):
+            checksum = f"sha256:{number if different else 0:064}"
+            image = {"url": f"http://{place}/disk", "format": "raw", "checksum": checksum}
+            operator.call("POST", f"/v1/machines/m{number}/deploy", {"image": image}, status=202)
+        worker = Worker(service.settings, service.store, service.seal, ImageCache(service.settings, None, Anywhere()))
+        thread = threading.Thread(target=worker.run)
+        thread.start()
+        try:
+            silent.settimeout(30)
+            connection, _ = silent.accept()  # so the fetching has begun
+            time.sleep(1)
+            operator.call("POST", "/v1/machines/m4/inspect", status=202)
+            deadline = time.monotonic() + 30
+            while not (fault := operator.call("GET", "/v1/machines/m4", status=200)["fault"]):
+                assert time.monotonic() < deadline, "no thread is left for this machine"
+                time.sleep(0.1)
+            assert fault["code"] == "bmc-unreachable", "it was looked at: nobody is at its BMC's address"
+        finally:
+            worker.stop()
+            silent.close()
+            if "connection" in locals():
+                connection.close()
+            thread.join(90)
+    service.store.engine.dispose()

@@ -9,6 +9,8 @@ from arbaro_machines.steps.work import Step, Work
 def fetch_image(work: Work) -> float | None:
     """Have the image in this host's cache, checked, and plan what the ramdisk does with it."""
     image = work.images.fetch(work.task.request["image"], work.times.fetch_image)
+    if image is None:
+        return work.times.poll
     disk_gb = work.machine.properties.get("disk_gb")
     if disk_gb is not None and image.raw_bytes > disk_gb * 10**9:
         raise Fault("disk-too-small", f"The image is {image.raw_bytes} bytes, the disk {disk_gb} GB.")
