@@ -72,7 +72,7 @@ def test_real_ramdisk_brings_a_machine_into_the_stock(metal: Metal) -> None:
 
 @pytest.fixture
 def alices(metal: Metal) -> str:
-    metal.alice.call("POST", "/v1/machines/m0/reserve", {"server_id": "s1"}, status=200)
+    metal.alice.call("POST", "/v1/machines/m0/reserve", {}, status=200)
     return "m0"
 
 

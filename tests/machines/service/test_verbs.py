@@ -138,12 +138,23 @@ def test_verbs_take_the_revision_too(people, mine) -> None:
 def test_reserving_this_one_twice_for_the_same_server_is_once(people, to_state) -> None:
     people["operator"].call("POST", "/v1/machines", enrolment("a1"), status=201)
     to_state("a1", "available")
-    first = people["alice"].call("POST", "/v1/machines/a1/reserve", {"server_id": "s1"}, status=200)
-    again = people["alice"].call("POST", "/v1/machines/a1/reserve", {"server_id": "s1"}, status=200)
+    body = {"server_id": "s1", "project_id": "p-web"}
+    first = people["operator"].call("POST", "/v1/machines/a1/reserve", body, status=200)
+    again = people["operator"].call("POST", "/v1/machines/a1/reserve", body, status=200)
     assert first == again
     assert first["holder"]["project_id"] == "p-web"
-    people["bob"].call("POST", "/v1/machines/a1/reserve", {"server_id": "s1"}, status=404)
+    people["bob"].call("POST", "/v1/machines/a1/reserve", {}, status=404)
     people["operator"].call("POST", "/v1/machines/a1/reserve", {"server_id": "s2"}, status=409)
+
+
+def test_members_cannot_pass_their_machine_off_as_a_servers(people, to_state) -> None:
+    """Nova finds a server's machine by server_id: it would write the server's image and secrets to a stranger's."""
+    people["operator"].call("POST", "/v1/machines", enrolment("a1"), status=201)
+    to_state("a1", "available")
+    people["bob"].call("POST", "/v1/machines/a1/reserve", {"server_id": "alices"}, status=403)
+    wish = {"resource_class": "CUSTOM_PM_SMALL", "server_id": "alices"}
+    people["bob"].call("POST", "/v1/reservations", wish, status=403)
+    assert people["operator"].call("GET", "/v1/machines?server_id=alices", status=200)["machines"] == []
 
 
 def test_members_reserve_for_their_own_project_only(people, to_state) -> None:

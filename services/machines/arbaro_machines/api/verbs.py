@@ -198,7 +198,9 @@ def unset_maintenance(service: Parts, caller: Operator, ref: MachineRef, if_matc
 
 
 def project_for(caller: Caller, body: bodies.ReserveOne) -> str:
-    """For which project; only operators reserve for another than their own."""
+    """For which project; only operators reserve for another than their own, or for a server: nova finds it by that."""
+    if body.server_id and not caller.operator:
+        raise Refusal("forbidden", "server_id: only operators, nova among them, reserve for a server.")
     project = body.project_id or caller.project_id
     if project != caller.project_id and not caller.operator:
         raise Refusal("forbidden", "project_id: only operators reserve for another project.")
