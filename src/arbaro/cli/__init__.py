@@ -53,7 +53,7 @@ def cli() -> None:
     arbaro up                        a cloud of your own, with a first server
     arbaro status                    how it is
     arbaro ssh default controller    look inside
-    arbaro down                      take it away, without a trace
+    arbaro down                      take it away, with its servers and data
     """
 
 

@@ -39,7 +39,7 @@ def start(name: str, verbose: bool) -> int:
 @DRY_RUN
 @VERBOSE
 def down(name: str, dry_run: bool, verbose: bool) -> int:
-    """Take a cloud away with all its servers and data; nothing of it stays.
+    """Take a cloud away with all its servers and data. Images and logs stay.
 
     \b
     arbaro down --dry-run
