@@ -87,11 +87,11 @@ def logs(name: str, host: str | None, service: str | None, follow: bool, lines: 
     arbaro logs
     arbaro logs default compute1 nova-compute -f
     """
-    from arbaro.cluster import logs as room
+    from arbaro.cluster import logs as journals
 
     cloud = find_cloud(name)
     hosts = [find_host(cloud, host)] if host else cloud.spec.hosts
-    room.show(cloud, hosts, service, follow=follow, lines=lines)
+    journals.show(cloud, hosts, service, follow=follow, lines=lines)
 
 
 @click.command()
