@@ -166,6 +166,16 @@ def slowest(outputs: Mapping[str, str]) -> list[tuple[float, str, str, str]]:
     return sorted(found, reverse=True)[:SLOWEST]
 
 
+def failures(outputs: Mapping[str, str]) -> list[str]:
+    """What pytest told of failed tests, whole: logs of a run are often kept without their middle."""
+    return [
+        f"{suite}: {line.rstrip()[:1000]}"
+        for suite, output in outputs.items()
+        for line in output.splitlines()
+        if line.startswith(("FAILED ", "ERROR ", "E  "))
+    ]
+
+
 def table(run: Run, began: float, ended: float) -> str:
     """Minutes of each job and of all, and the slowest tests, as Markdown."""
     rows = ["| target | result | minutes | CPU minutes | begins at |", "|---|---|---:|---:|---:|"]
@@ -215,6 +225,7 @@ def main(kind: str) -> int:
         summary = table(run, began, time.monotonic())
         # On a line of its own, whatever was cut short.
         print(f"\n\n{summary}\n", flush=True)
+        print("\n".join(failures({name: result.output for name, result in run.results.items()})), flush=True)
         machine = f"{os.cpu_count()} cores, load {os.getloadavg()[2]:.1f} over the last 15 minutes"
         result = "all passed" if code == 0 else "not all passed"
         # What soak found is told whatever it was; minutes count only of a run that is whole.

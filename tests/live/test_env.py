@@ -152,9 +152,7 @@ def test_each_makes_one_table_and_waits_for_nobody(two: Tool) -> None:
     two.arbaro("stop", "prod")
     try:
         # Code 1, which Tool would answer with both streams in one.
-        found = json.loads(
-            two.arbaro("env", "each", OURS, "--timeout", "20", "--json", "--", *argv[5:], code=None)
-        )
+        found = json.loads(two.arbaro("env", "each", OURS, "--timeout", "20", "--json", "--", *argv[5:], code=None))
         assert {row["environment"] for row in found["rows"]} == {"arbaro-test"} and list(found["failed"]) == [
             "arbaro-prod"
         ]

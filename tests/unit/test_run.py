@@ -70,6 +70,13 @@ def test_the_slowest_tests_of_all_suites_are_told_in_order() -> None:
     ]
 
 
+def test_what_failed_is_told_at_the_end() -> None:
+    told = run.failures(
+        {"unit": "ok\nE   assert 1 == 2\nFAILED tests/unit/test_a.py::test_a - assert 1 == 2\n", "live": "ok\n"}
+    )
+    assert told == ["unit: E   assert 1 == 2", "unit: FAILED tests/unit/test_a.py::test_a - assert 1 == 2"]
+
+
 def test_the_table_counts_minutes() -> None:
     everything = Run([Job("unit", "true"), Job("live", "true")])
     everything.results["unit"] = run.Result(0, began=105.0, seconds=65.4, cpu=119.6)
