@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """How a host is reached from here by SSH, whoever made it; how hosts call one another is another matter."""
 
+import hashlib
 import os
 import shlex
 from collections.abc import Sequence
@@ -46,7 +47,7 @@ class Reach:
 
     def ssh(self) -> list[str]:
         """The ssh command up to the host's name, for a login or a command that is already one word for a shell."""
-        sharing = ["-o", f"ControlPath={control_path()}"] if self.shared else []
+        sharing = ["-o", f"ControlPath={self._socket()}"] if self.shared else []
         return ["ssh", *self.options(), *sharing, *self._place()]
 
     def command(self, words: Sequence[str]) -> list[str]:
@@ -110,8 +111,12 @@ class Reach:
             self.address,
         ]
 
+    def _socket(self) -> str:
+        """Where the socket of the shared connection is; a private directory of the cloud would make too long a path.
 
-def control_path() -> str:
-    """Where the sockets of shared connections are; a private directory of the cloud would make too long a path."""
-    runtime = "/run" if os.geteuid() == 0 else os.environ.get("XDG_RUNTIME_DIR") or str(Path.home() / ".ssh")
-    return f"{runtime}/arbaro-%C"
+        Only who trusts the same host keys, and logs in by the same key, finds the connection: another cloud, or an
+        inventory of somebody else, may name the same address and mean another host.
+        """
+        runtime = "/run" if os.geteuid() == 0 else os.environ.get("XDG_RUNTIME_DIR") or str(Path.home() / ".ssh")
+        trusted = repr((self.known_hosts, self.key, self.jump, self.arguments))
+        return f"{runtime}/arbaro-{hashlib.sha256(trusted.encode()).hexdigest()[:8]}-%C"

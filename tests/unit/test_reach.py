@@ -2,6 +2,7 @@
 """How a host is reached becomes options that ssh itself understands (`ssh -G` tells what it would do)."""
 
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -25,7 +26,19 @@ def test_with_pinned_keys_nothing_of_the_persons_own_counts(tmp_path: Path, monk
     assert (seen["identityfile"], seen["identitiesonly"]) == (str(KEY), "yes")
     assert (seen["stricthostkeychecking"], seen["batchmode"], seen["connecttimeout"]) == ("true", "yes", "7")
     assert seen["userknownhostsfile"] == str(KNOWN)
-    assert seen["controlpath"].endswith("/arbaro-" + seen["controlpath"].rpartition("-")[2])
+
+
+def test_a_connection_is_shared_only_by_those_who_trust_the_same_keys() -> None:
+    one = Reach("compute1", "198.18.0.11", "root", key=KEY, known_hosts=KNOWN)
+    others = [
+        replace(one, known_hosts=Path("/of/another/cloud")),
+        replace(one, key=None),
+        replace(one, jump=Reach("jump", "203.0.113.7")),
+    ]
+    sockets = [as_ssh_reads(reach)["controlpath"] for reach in (one, replace(one, connect_timeout=1), *others)]
+    assert sockets[0] == sockets[1]
+    assert len(set(sockets)) == 1 + len(others)
+    assert all(len(socket) < 80 for socket in sockets), "a socket's path has at most 107 bytes, and ssh adds 17"
 
 
 def test_user_port_and_arguments_of_an_inventory_count() -> None:

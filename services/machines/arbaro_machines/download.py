@@ -95,8 +95,9 @@ def _answer(url: str, headers: Mapping[str, str], guard: Guard, limits: Limits) 
     connection = _Connection(parts, guard.addresses(parts))
     path = f"{parts.path or '/'}?{parts.query}" if parts.query else parts.path or "/"
     try:
-        connection.connect()
         with _ended_at(limits.deadline, connection):
+            connection.connect()
+            limits.check()  # the end may have come before there was something to break off
             connection.request("GET", path, headers={"Accept-Encoding": "identity"} | dict(headers))
             with connection.getresponse() as answer:
                 yield answer

@@ -22,7 +22,7 @@ KIND = click.option(
 
 @click.group()
 def env() -> None:
-    """Which cloud am I on: many environments, each shell in one of them.
+    """Switch between clouds: each shell is in one environment.
 
     \b
     eval "$(arbaro shell-init bash)"     once, in ~/.bashrc
@@ -35,7 +35,7 @@ def env() -> None:
 @env.command("ls")
 @JSON
 def env_ls(as_json: bool) -> int:
-    """List the environments; the one that this shell is in has a star."""
+    """List environments. The one of this shell has a star."""
     from arbaro import output
     from arbaro.envs import index
     from arbaro.envs.environment import row
@@ -64,7 +64,7 @@ def env_ls(as_json: bool) -> int:
 @click.option("--none", "leave", is_flag=True, help="Leave: no environment any more.")
 @click.option("--shell", hidden=True)
 def env_use(name: str | None, leave: bool, shell: str | None, project: str, **modes: bool) -> int:
-    """Put this shell into an environment; `-` is the one before. Other shells stay where they are.
+    """Put this shell into an environment. `-` is the one before. Other shells stay where they are.
 
     Production is entered with a credential that only reads. `--write` asks for the region's name, and ends by itself.
     """
@@ -128,7 +128,7 @@ def env_current(as_json: bool) -> int:
 @KIND
 @click.option("--keyring", is_flag=True, help="Keep the password in the keyring instead of secure.yaml.")
 def env_add(name: str, kind: str | None, keyring: bool, **said: Any) -> int:
-    """Add an environment; the password is asked for, or read from standard input.
+    """Add an environment. The password is asked for, or read from standard input.
 
     \b
     arbaro env add prod-1 --auth-url https://keystone.example:5000/v3 --username me --project admin --region kr-1
@@ -153,7 +153,7 @@ def env_add(name: str, kind: str | None, keyring: bool, **said: Any) -> int:
 def env_import(
     paths: tuple[Path, ...], name: str | None, kind: str | None, replace: bool, taken: tuple[str, ...], evaluate: bool
 ) -> int:
-    """Take over openrc files (read, never executed) or other clouds.yaml files; nothing is done if one is wrong.
+    """Import openrc and clouds.yaml files. They are read, never executed; if one is wrong, nothing is done.
 
     \b
     arbaro env import ~/openrc/*
@@ -182,7 +182,7 @@ def env_import(
 @ENV
 @click.argument("target", metavar="[FILE]", required=False, type=click.Path(path_type=Path))
 def env_export(name: str, target: Path | None) -> int:
-    """Write an environment as an openrc, for tools that know only variables: to FILE (0600), or to standard output.
+    """Write an environment as an openrc. It goes to FILE (0600), or to standard output.
 
     It holds the secret, so a terminal is refused.
     """
@@ -207,7 +207,7 @@ def env_export(name: str, target: Path | None) -> int:
 @env.command("rm")
 @ENV
 def env_rm(name: str) -> int:
-    """Take an environment out of clouds.yaml and secure.yaml; the old files stay as FILE~."""
+    """Remove an environment from clouds.yaml and secure.yaml. The old files stay as FILE~."""
     from arbaro import output
     from arbaro.envs import book
 
@@ -219,7 +219,7 @@ def env_rm(name: str) -> int:
 @ENV
 @click.argument("kind", type=click.Choice(["development", "test", "production"]))
 def env_mark(name: str, kind: str) -> int:
-    """Say how careful to be with an environment: its colour, and whether it is only looked at by default."""
+    """Say how careful to be with an environment. It sets the colour, and whether one only looks by default."""
     from arbaro import output
     from arbaro.envs import book
 

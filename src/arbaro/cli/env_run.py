@@ -110,7 +110,9 @@ def _become(variables: dict[str, str]) -> None:
 @JSON
 @COMMAND
 def env_each(pattern: str, argv: tuple[str, ...], timeout: float, as_json: bool, **modes: bool) -> int:
-    """Run a command in all environments whose name matches, or of a kind; one table of what they print.
+    """Run a command in many environments, and print one table.
+
+    They are those whose name matches PATTERN, or all of a kind.
 
     \b
     arbaro env each 'prod-*' -- openstack server list -f json
@@ -154,7 +156,9 @@ def _show(answers: "list[crowd.Answer]", as_json: bool) -> int:  # type: ignore[
 @click.argument("pattern", metavar="[PATTERN]", default="*")
 @JSON
 def env_check(pattern: str, as_json: bool) -> int:
-    """Find dead endpoints, certificates and credentials that are over, unsafe files, doubtful names.
+    """Find what is wrong with environments.
+
+    It looks for dead endpoints, certificates and credentials that are over, unsafe files and doubtful names.
 
     Ends with code 0 when all is well, 1 when something is not, or could not be looked at.
     """

@@ -32,10 +32,12 @@ def images_list(as_json: bool) -> int:
 
 @images.command("build")
 @click.argument("names", nargs=-1)
-@click.option("--release", default="zed", show_default=True)
+@click.option("--release", metavar="NAME", help="OpenStack release.  [default: zed]")
 @VERBOSE
-def images_build(names: tuple[str, ...], release: str, verbose: bool) -> int:
-    """Build what is missing: `hosts`, `machines`, `tiny`, `debian-12`; without a name, hosts and tiny.
+def images_build(names: tuple[str, ...], release: str | None, verbose: bool) -> int:
+    """Build the images that are missing.
+
+    NAME is hosts, machines, tiny or debian-12; without a name, hosts and tiny are built.
 
     `machines` is what clouds with physical machines need: all hosts, the ramdisk, and the guest tiny on a disk.
 
@@ -47,13 +49,13 @@ def images_build(names: tuple[str, ...], release: str, verbose: bool) -> int:
     from arbaro.cluster import guests, machine_parts
     from arbaro.cluster.drivers import DEFAULT_DRIVER
     from arbaro.cluster.images import HostImages, clean_after_builds
-    from arbaro.releases import load_release
+    from arbaro.releases import DEFAULT_RELEASE, load_release
     from arbaro.steps import Step
 
     podman = provider()
     wanted = {*names} | ({"tiny"} if "machines" in names else set()) or {"hosts", "tiny"}
     recipes = [guests.guest(name) for name in wanted if name not in ("hosts", "machines")]
-    chosen = load_release(release)
+    chosen = load_release(release or DEFAULT_RELEASE)
     announce_packages()
     with only_one_for_images():
         run("images", "prepare", podman.preparation, verbose=verbose)
@@ -72,7 +74,7 @@ def images_build(names: tuple[str, ...], release: str, verbose: bool) -> int:
 @images.command("prune")
 @DRY_RUN
 def images_prune(dry_run: bool) -> int:
-    """Remove images that no cloud uses and that the next `up` would not use either."""
+    """Remove images that neither a cloud nor the next `up` uses."""
     from arbaro import output
     from arbaro.cluster import baking
     from arbaro.cluster.agents import agents_dir

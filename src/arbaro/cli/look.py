@@ -34,7 +34,7 @@ def ls(as_json: bool) -> int:
 @NAME
 @JSON
 def status(name: str, as_json: bool) -> int:
-    """Show every host, API, unit and agent of a cloud, and what is wrong.
+    """Show a cloud's hosts, APIs, units and agents: what is wrong.
 
     Ends with code 0 when all is well, 1 when something is not, or could not be looked at.
     """
@@ -81,7 +81,7 @@ def ssh(name: str, host: str, command: tuple[str, ...]) -> None:
 @click.option("-f", "--follow", is_flag=True, help="Go on printing new lines.")
 @click.option("-n", "--lines", default=200, show_default=True, help="How many lines back.")
 def logs(name: str, host: str | None, service: str | None, follow: bool, lines: int) -> None:
-    """Show the journal of a host, or of one service on it; without a host, of all hosts.
+    """Show the journal of a host or service. Without a host: of all hosts.
 
     \b
     arbaro logs
@@ -97,7 +97,7 @@ def logs(name: str, host: str | None, service: str | None, follow: bool, lines: 
 @click.command()
 @NAME
 def inventory(name: str) -> int:
-    """Print a cloud's Ansible inventory (JSON); secrets are named by file, not printed.
+    """Print a cloud's Ansible inventory as JSON. Secrets are named by file, not printed.
 
     \b
     arbaro inventory > inventory.json

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @NAME
 @VERBOSE
 def stop(name: str, verbose: bool) -> int:
-    """Switch a cloud's hosts off; everything on their disks stays."""
+    """Switch a cloud's hosts off. What is on their disks stays."""
     from arbaro.cluster import lifecycle
 
     return _switch(name, "stop", lifecycle.stop, verbose=verbose)
@@ -28,7 +28,7 @@ def stop(name: str, verbose: bool) -> int:
 @NAME
 @VERBOSE
 def start(name: str, verbose: bool) -> int:
-    """Switch a cloud on again, also after this machine was restarted; its servers come back too."""
+    """Switch a cloud on again, its servers too. It works also after this machine was restarted."""
     from arbaro.cluster import lifecycle
 
     return _switch(name, "start", lifecycle.start, verbose=verbose)

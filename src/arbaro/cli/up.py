@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 @DRY_RUN
 @VERBOSE
 def up(dry_run: bool, verbose: bool, **wishes: Any) -> int:
-    """Start a cloud, from whatever there is, and prove that it works.
+    """Make or start a cloud, and prove that it works.
 
     \b
     arbaro up

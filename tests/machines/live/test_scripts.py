@@ -33,11 +33,9 @@ class Chroot:
         self._root.mkdir()
         initrd = built("agents/deploy") / "initrd"
         subprocess.run(f"lz4 -dc {initrd} | cpio -idm --quiet", shell=True, cwd=self._root, check=True)
-        for name in ("dev", "proc", "run", "tmp", "root/.ssh", "sys/block/vda/device", "sys/block/vda/queue"):
+        for name in ("dev", "proc", "run", "tmp", "root/.ssh"):
             (self._root / name).mkdir(parents=True, exist_ok=True)
-        facts = {"removable": 0, "ro": 0, "size": DISK_BYTES // 512, "queue/write_zeroes_max_bytes": 0}
-        for name, value in facts.items():
-            (self._root / "sys/block/vda" / name).write_text(f"{value}\n")
+        self.show_disk("vda")
         for name, minor in (("zero", "5"), ("null", "3"), ("urandom", "9")):
             run("mknod", "-m", "666", self._root / "dev" / name, "c", "1", minor)
         self.disk.write_bytes(b"what somebody else left " * (DISK_BYTES // 24))
@@ -46,6 +44,15 @@ class Chroot:
             assert end in file.read_text()
             file.write_text(file.read_text().replace(end, "exit 0"))
         run("mount", "-t", "proc", "proc", self._root / "proc")
+
+    def show_disk(self, name: str, *, write_protected: bool = False) -> None:
+        """Let the kernel tell of a disk."""
+        place = self._root / "sys/block" / name
+        for directory in ("device", "queue"):
+            (place / directory).mkdir(parents=True)
+        facts = {"removable": 0, "ro": int(write_protected), "size": DISK_BYTES // 512, "queue/write_zeroes_max_bytes": 0}
+        for fact, value in facts.items():
+            (place / fact).write_text(f"{value}\n")
 
     def boot(self) -> str:
         """Run the ramdisk for the task that waits; returns what it said on the console."""
@@ -137,10 +144,26 @@ def test_image_that_is_changed_on_its_way_is_a_checksum_wrong(site: Site, image,
     assert "the image came with sha256" in fault["cause"]
 
 
-def test_disk_that_takes_no_zeros_is_a_wipe_failed_and_out_of_use(site: Site, image, tmp_path: Path) -> None:
-    name = asked_for(site, image[0])
+def to_be_wiped(site: Site, image: dict[str, Any]) -> str:
+    """A machine whose release waits for its ramdisk."""
+    name = asked_for(site, image)
     site.alice.call("POST", f"/v1/machines/{name}/release", status=202)
     wait_for("the ramdisk's turn", lambda: (site.show(name)["task"] or {}).get("step") == "hear-first-word")
+    return name
+
+
+def test_write_protected_disk_is_a_wipe_failed(site: Site, image, tmp_path: Path) -> None:
+    name = to_be_wiped(site, image[0])
+    machine = Chroot(tmp_path, site)
+    machine.show_disk("sdb", write_protected=True)
+    said = machine.boot()
+    failed = site.wait(name, "clean-failed")
+    assert failed["fault"]["code"] == "wipe-failed", said
+    assert "sdb is write-protected" in failed["maintenance"]["reason"]
+
+
+def test_disk_that_takes_no_zeros_is_a_wipe_failed_and_out_of_use(site: Site, image, tmp_path: Path) -> None:
+    name = to_be_wiped(site, image[0])
     machine = Chroot(tmp_path, site)
     machine.disk.unlink()
     run("mknod", machine.disk, "c", "1", "7")  # /dev/full: each write fails

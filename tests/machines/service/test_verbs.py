@@ -192,5 +192,9 @@ def test_operators_image_from_a_named_server(people, service, mine) -> None:
     named = service.settings.images.model_copy(update={"url_hosts": ("images.example",)})
     allowed = replace(service, settings=service.settings.model_copy(update={"images": named}))
     with client_of(allowed) as http:
-        shown = Person(http, "operator").call("POST", "/v1/machines/a1/deploy", {"image": BY_URL}, status=202)
-    assert shown["deployment"]["image"]["url"] == BY_URL["url"]
+        signed = BY_URL | {"url": f"{BY_URL['url']}?signature=s3cret"}
+        shown = Person(http, "operator").call("POST", "/v1/machines/a1/deploy", {"image": signed}, status=202)
+    assert shown["deployment"]["image"]["url"] == signed["url"]
+    for path in ("/v1/machines", "/v1/machines/a1"):
+        seen = people["alice"].call("GET", path, status=200)
+        assert BY_URL["url"] in str(seen) and "s3cret" not in str(seen)

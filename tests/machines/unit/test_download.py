@@ -175,6 +175,14 @@ def test_dripping_server_is_left_in_time(server, tmp_path: Path, before: bytes, 
     assert time.monotonic() - began < 15, "it is a busy machine, but not for ever"
 
 
+def test_server_that_never_ends_its_tls_greeting_is_left_in_time(server, tmp_path: Path) -> None:
+    port, began = server(drip(b"", b"")).port, time.monotonic()
+    with pytest.raises(Fault, match="took longer than it may"):
+        url, digest = f"https://images.example:{port}/a", hashlib.sha256()
+        download(url, {}, guard(port), limits(tmp_path, seconds=1.5), tmp_path / "target", digest)
+    assert time.monotonic() - began < 15, "it is a busy machine, but not for ever"
+
+
 def test_full_disk_ends_it(server, tmp_path: Path) -> None:
     with pytest.raises(Fault, match="are to stay free") as fault:
         fetch(server(say(whole())).port, tmp_path, reserve=2**62)

@@ -6,6 +6,7 @@ from typing import Any
 from arbaro_machines import silence, states
 from arbaro_machines.caller import Caller
 from arbaro_machines.database.models import Event, Machine, Task, moment
+from arbaro_machines.download import told
 
 
 def present_machine(machine: Machine, caller: Caller) -> dict[str, Any]:
@@ -27,7 +28,7 @@ def present_machine(machine: Machine, caller: Caller) -> dict[str, Any]:
         "bmc": _bmc(machine) if caller.operator else None,
         "console_url": machine.console_url if caller.operator else None,
         "holder": _holder(machine) if machine.state in states.HELD else None,
-        "deployment": machine.deployment,
+        "deployment": _deployment(machine, caller),
         "task": machine.task and _task(machine.task),
         "fault": machine.fault,
         "verbs": states.legal_verbs(
@@ -50,6 +51,14 @@ def _bmc(machine: Machine) -> dict[str, Any]:
         "username": machine.bmc_username,
         "verify_tls": machine.bmc_verify_tls,
     }
+
+
+def _deployment(machine: Machine, caller: Caller) -> dict[str, Any] | None:
+    """What is written to it; of an operator's URL others see no signature, which is as good as a password."""
+    image = (machine.deployment or {}).get("image", {})
+    if caller.operator or "url" not in image:
+        return machine.deployment
+    return {**(machine.deployment or {}), "image": {**image, "url": told(image["url"])}}
 
 
 def _holder(machine: Machine) -> dict[str, Any]:
