@@ -13,7 +13,7 @@ from arbaro.errors import EXIT_OK
 )
 @click.option("--openstack", is_flag=True, help="Read the openstack client's verbs for completion; takes seconds.")
 def shell_init(shell: str | None, refresh: bool, openstack: bool) -> int:
-    """Print the code that lets a shell switch environments. It also completes their names, and shows them in the prompt.
+    """Print the code that lets a shell switch environments. It also completes their names and shows them in the prompt.
 
     \b
     eval "$(arbaro shell-init bash)"      in ~/.bashrc

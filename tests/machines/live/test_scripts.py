@@ -50,7 +50,12 @@ class Chroot:
         place = self._root / "sys/block" / name
         for directory in ("device", "queue"):
             (place / directory).mkdir(parents=True)
-        facts = {"removable": 0, "ro": int(write_protected), "size": DISK_BYTES // 512, "queue/write_zeroes_max_bytes": 0}
+        facts = {
+            "removable": 0,
+            "ro": int(write_protected),
+            "size": DISK_BYTES // 512,
+            "queue/write_zeroes_max_bytes": 0,
+        }
         for fact, value in facts.items():
             (place / fact).write_text(f"{value}\n")
 
