@@ -138,10 +138,8 @@ def test_it_ends_when_we_are_killed(tmp_path: Path) -> None:
 
 def running(playbook: Path) -> list[str]:
     """The processes that have this playbook in their command, but for the one that waits for it."""
-    found = [
-        path.read_bytes().decode(errors="replace") for path in Path("/proc").glob("[0-9]*/cmdline") if path.exists()
-    ]
-    return [line for line in found if str(playbook) in line and "ansible-playbook" in line]
+    listed = subprocess.run(["ps", "-ww", "-eo", "args="], capture_output=True, text=True, check=True, errors="replace")
+    return [line for line in listed.stdout.splitlines() if str(playbook) in line and "ansible-playbook" in line]
 
 
 def test_a_loop_tells_of_the_items_that_failed() -> None:
