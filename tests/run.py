@@ -55,8 +55,9 @@ class Result:
 
 
 def test_jobs(venv_is_there: bool) -> list[Job]:
-    """`make test`: the suites that need no cloud run while the images are baked, one after another; then the live tests.
+    """`make test`: the suites that need no cloud run while the images are baked, in two rows; then the live tests.
 
+    Each row waits half of its time for others (namespaces, emulated machines), so two of them keep two cores busy.
     apt is used by one at a time: the launcher (by `dev`) where Debian's python3-venv is missing, then the tests' packages,
     then what arbaro installs for itself.
     """
@@ -68,10 +69,10 @@ def test_jobs(venv_is_there: bool) -> list[Job]:
         Job("lint", "make lint", needs=("dev",), after=("packages",)),
         Job("unit", "make unit", needs=("dev",), after=("lint",)),
         Job("engine", "make engine", needs=("dev",), after=("unit",)),
-        Job("envs", "make envs", needs=("packages", "dev"), after=("engine",)),
+        Job("machines", "make machines", needs=("prepare",), after=("engine",)),
+        Job("envs", "make envs", needs=("packages", "dev"), after=("packages",)),
         Job("plugins", "make plugins", needs=("prepare",), after=("envs",)),
-        Job("machines", "make machines", needs=("prepare",), after=("plugins",)),
-        Job("live", "make live", needs=("images",), after=("machines",), alone=True),
+        Job("live", "make live", needs=("images",), after=("machines", "plugins"), alone=True),
     ]
 
 
