@@ -157,6 +157,7 @@ def test_status_finds_an_aggregate_that_placement_has_lost_and_what_it_says_mend
     assert cloud.findings() == []
 
 
+@pytest.mark.soak
 def test_the_benchmark_runs_small(cloud: Tool) -> None:
     size = [
         "--computes",

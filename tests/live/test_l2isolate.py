@@ -533,7 +533,7 @@ def silent(cloud: Tool, tor: str) -> Iterator[None]:
     cloud.run([*inside, "nft", "delete table netdev silence"])
 
 
-@pytest.mark.parametrize("tor", ["tor1", "tor2"])
+@pytest.mark.parametrize("tor", ["tor1", pytest.param("tor2", marks=pytest.mark.soak)])
 def test_a_silently_dead_switch_costs_a_second(cloud: Tool, first: Guest, far: Guest, tor: str) -> None:
     with flood(first.address, far.address) as seen:
         with silent(cloud, tor):
