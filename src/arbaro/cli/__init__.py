@@ -7,7 +7,7 @@ import sys
 import click
 
 from arbaro import __version__
-from arbaro.cli import env, images, look, power, shell_init, up
+from arbaro.cli import doctor, env, images, look, power, shell_init, up
 from arbaro.errors import EXIT_FAILURE, EXIT_OK, ArbaroError
 
 
@@ -52,6 +52,7 @@ def cli() -> None:
     \b
     arbaro up                        a cloud of your own, with a first server
     arbaro status                    how it is
+    arbaro doctor first-vm           why a server, or the cloud, does not work
     arbaro ssh default controller    look inside
     arbaro down                      take it away, with its servers and data
     """
@@ -62,6 +63,7 @@ COMMANDS = (
     up.up,
     look.ls,
     look.status,
+    doctor.doctor,
     look.ssh,
     look.logs,
     power.stop,

@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Look, judge, and look again: what has just changed is given time, and only what is seen twice is told."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from arbaro.checks import UNKNOWN, Finding, judge, troubles
+from arbaro.doctor.hostlooks import STARTED
+from arbaro.doctor.links import COMES_BACK, LINKS
+from arbaro.evidence import Evidence
+from arbaro.runs import current_run
+
+#: Seconds after its start in which a unit's work is not judged: the agent compares everything once a minute, nova and
+#: neutron hear from their parts every ten to thirty seconds.
+SETTLES: Mapping[str, int] = {
+    "neutron-l2isolate-agent": 75,
+    "nova-compute": 60,
+    "frr": 15,
+    "l2isolate-dhcp": 10,
+    "rabbitmq-server": 60,
+    "neutron-server": 60,
+    "nova-conductor": 45,
+    "nova-scheduler": 45,
+    "mariadb": 30,
+    "keystone": 20,
+    "libvirtd": 30,
+}
+#: Seconds between two looks, and for all of them.
+PAUSE, PATIENCE = 3.0, 20.0
+
+
+@dataclass(frozen=True)
+class Examination:
+    """The last evidence, what is wrong in it, and what is not judged yet: (host, unit, seconds that it still needs)."""
+
+    evidence: Evidence
+    findings: list[Finding]
+    settling: list[tuple[str, str, int]] = field(default_factory=list)
+    looks: int = 1
+
+
+def examine(
+    look: Callable[[], Evidence], *, patience: float = PATIENCE, note: Callable[[str], None] = lambda _: None
+) -> Examination:
+    """Look until what is wrong is settled: healthy at once, broken after a second look, settling if it needs longer."""
+    deadline = time.monotonic() + patience
+    evidence = look()
+    found, looks = judge(LINKS, evidence), 1
+    while troubles(found):
+        wait = min((left for _, _, left in young(evidence)), default=PAUSE)
+        if (looks > 1 and not _unsettled(evidence, found)) or time.monotonic() + PAUSE > deadline:
+            break
+        note("Something is not as it should be: looking a second time.")
+        current_run().sleep(max(PAUSE, min(wait, deadline - time.monotonic())))
+        evidence, looks = look(), looks + 1
+        # What was wrong once and is not any more, was on its way.
+        again = judge(LINKS, evidence)
+        before = {finding.key for finding in found}
+        found = [finding for finding in again if finding.key in before] or ([] if not troubles(again) else again)
+    kept = [finding for finding in found if not (finding.check in COMES_BACK and _is_young(evidence, finding))]
+    settling = young(evidence) if len(kept) < len(found) else []
+    return Examination(evidence, kept, settling, looks)
+
+
+def judged(evidence: Evidence) -> Examination:
+    """Judge evidence that was kept: nobody can look again."""
+    found = judge(LINKS, evidence)
+    kept = [finding for finding in found if not (finding.check in COMES_BACK and _is_young(evidence, finding))]
+    return Examination(evidence, kept, young(evidence) if len(kept) < len(found) else [])
+
+
+def young(evidence: Evidence) -> list[tuple[str, str, int]]:
+    """The units that were started a moment ago: (host, unit, seconds until they are judged)."""
+    found = []
+    for host, facts in evidence.facts.items():
+        seen = facts.get(STARTED)
+        for unit, start in (seen.value if seen and not seen.error else {}).items():
+            left = SETTLES.get(unit, 5) - (seen.at - start["since"]) if seen and start["since"] else 0
+            if left > 0:
+                found.append((host, unit, round(left)))
+    return found
+
+
+def _unsettled(evidence: Evidence, found: list[Finding]) -> bool:
+    return any(finding.check in COMES_BACK and _is_young(evidence, finding) for finding in troubles(found))
+
+
+def _is_young(evidence: Evidence, finding: Finding) -> bool:
+    """Say whether a finding is of a host, or stands on a control plane, that has just been started."""
+    hosts = {host for host, _, _ in young(evidence)}
+    controllers = {host for host, groups in (evidence.should("site", "groups") or {}).items() if "controller" in groups}
+    return finding.host in hosts or bool(hosts & controllers) or (finding.severity == UNKNOWN and bool(hosts))

@@ -1,0 +1,215 @@
+# SPDX-License-Identifier: Apache-2.0
+"""All links of the doctor, in the order in which they are told: each is a pure function of evidence."""
+
+from collections.abc import Iterator, Sequence
+
+from arbaro.checks import UNKNOWN, Check, Finding, Need, Spot
+from arbaro.cluster.checks import hosts, machines, openstack
+from arbaro.doctor.links import control, fabric, filters, ground, scheduling, servers
+from arbaro.doctor.site import SITE, controller
+from arbaro.evidence import Evidence
+
+
+def needs_round_trips(evidence: Evidence, spot: Spot) -> Iterator[Need]:
+    """A report comes from a process that goes on, by a queue and a database that take it."""
+    host = controller(evidence)
+    unit = (evidence.should(spot.host, "reports") or {}).get(spot.thing, {}).get("unit", "")
+    yield from ground.working(spot.host, unit, "libvirtd")
+    yield from ground.working(host, "nova-conductor", "neutron-server", "rabbitmq-server", "mariadb")
+    vhost = "neutron" if spot.thing.startswith("neutron-") else "nova"
+    yield from (
+        (check, Spot(host))
+        for check in ("queue-silent", "queue-blocked", "database-silent", "database-full", "keystone-keys")
+    )
+    yield "queue-refuses", Spot(host, vhost)
+    yield "libvirt-silent", Spot(spot.host)
+    names = evidence.facts.get(spot.host, {}).get("names in configuration")
+    files = list(names.value["said"]) if names and not names.error else []
+    mine = [path for path in files if ("/neutron/" in path) == (vhost == "neutron")]
+    yield from ((ground.RENAMED.id, Spot(spot.host, path)) for path in mine)
+
+
+def needs_process(evidence: Evidence, spot: Spot) -> Iterator[Need]:
+    """An API is answered by a process that goes on."""
+    host = controller(evidence)
+    yield from ground.working(host, spot.thing, f"{spot.thing}-api", f"{spot.thing}-server", "mariadb", "memcached")
+    yield "database-silent", Spot(host)
+    yield "database-full", Spot(host)
+
+
+def needs_login(evidence: Evidence, spot: Spot) -> Iterator[Need]:
+    """OpenStack answers whoever keystone vouches for."""
+    host = controller(evidence)
+    yield from ((check, Spot(host)) for check in ("keystone-keys", "database-silent", "database-full", "queue-blocked"))
+    yield from ground.working(host, "keystone", "mariadb", "nova-api", "neutron-server")
+    for facts_of, facts in evidence.facts.items():
+        seen = facts.get("logins")
+        for one in seen.value if seen and not seen.error else []:
+            yield control.SERVICE_PASSWORD.id, Spot(facts_of, f"{one['file']} [{one['section']}]")
+
+
+def needs_read_write(evidence: Evidence, spot: Spot) -> Iterator[Need]:
+    """A unit does not start on a disk that takes nothing."""
+    seen = evidence.facts.get(spot.host, {}).get("disks")
+    yield from (
+        (ground.DISK_FULL.id, Spot(spot.host, target)) for target in (seen.value if seen and not seen.error else {})
+    )
+    if spot.thing == "l2isolate-dhcp":
+        yield fabric.DHCP_READ_ONLY.id, Spot(spot.host)
+
+
+def each_hole(evidence: Evidence) -> list[Spot]:
+    """All that was to be looked at, and could not."""
+    return [Spot(place, what) for place, facts in evidence.facts.items() for what, fact in facts.items() if fact.error]
+
+
+def hole(evidence: Evidence, spot: Spot) -> Finding | None:
+    """Something could not be looked at. Checks that need it are silent, so silence would look like health."""
+    evidence.value(spot.host, spot.thing)
+    return None
+
+
+def needs_way_to_look(evidence: Evidence, spot: Spot) -> Iterator[Need]:
+    """A host is asked by SSH; OpenStack by its APIs, for which keystone vouches."""
+    host = controller(evidence)
+    if spot.host in evidence.should(SITE, "groups", {}):
+        yield from ground.needs_the_host(evidence, spot)
+        if spot.thing.startswith("BGP") or spot.thing == "BFD":
+            yield from ground.working(spot.host, "frr")
+        return
+    yield from ground.needs_the_host(evidence, Spot(host))
+    yield from ((openstack.API_SILENT.id, Spot(host, name)) for name in evidence.should(host, "APIs", ()))
+    yield from needs_login(evidence, spot)
+    yield from ((openstack.OPENSTACK_REFUSES.id, Spot(thing=what)) for what in openstack.QUESTIONS)
+
+
+NOT_LOOKED_AT = Check("not-looked-at", UNKNOWN, each_hole, hole, needs_way_to_look)
+#: The way of a request and of a packet, in the order in which a person is told how far all is well.
+STAGES: Sequence[tuple[str, Sequence[Check]]] = (
+    (
+        "hosts run, and their services go on",
+        (
+            hosts.HOST_DOWN,
+            hosts.HOST_UNREACHABLE,
+            ground.DISK_FULL,
+            ground.also(hosts.UNIT_DOWN, needs_read_write),
+            ground.PROCESS_STOPPED,
+        ),
+    ),
+    (
+        "database and queue take what they are given",
+        (
+            control.DATABASE_SILENT,
+            control.DATABASE_FULL,
+            control.QUEUE_SILENT,
+            control.QUEUE_BLOCKED,
+            control.QUEUE_REFUSES,
+            control.QUEUE_UNREAD,
+        ),
+    ),
+    (
+        "keystone vouches, and the APIs answer",
+        (
+            control.KEYSTONE_KEYS,
+            ground.also(openstack.API_SILENT, needs_process),
+            control.SERVICE_PASSWORD,
+            control.ENDPOINT_DEAD,
+            control.POLICY_CHANGED,
+            control.IMAGE_FILE_GONE,
+            ground.also(openstack.OPENSTACK_REFUSES, needs_login),
+        ),
+    ),
+    (
+        "libvirt answers, and guests run",
+        (
+            ground.TUN_MISSING,
+            ground.LIBVIRT_SILENT,
+            servers.GUEST_GONE,
+            servers.GUEST_OFF,
+            servers.GUEST_PAUSED,
+        ),
+    ),
+    (
+        "nova and neutron hear from every host, and find room",
+        (
+            ground.RENAMED,
+            ground.also(openstack.SERVICE_SILENT, needs_round_trips),
+            scheduling.COMPUTE_DISABLED,
+            scheduling.PROVIDER_EMPTY,
+            scheduling.ALLOCATIONS_ORPHANED,
+            scheduling.RECORD_OF_NOBODY,
+            openstack.AGGREGATE_LACKS_HOST,
+            openstack.AGGREGATE_LEFT_BEHIND,
+        ),
+    ),
+    (
+        "ports are bound, taps and routes are there, DHCP knows them",
+        (
+            servers.PORT_ELSEWHERE,
+            fabric.TAP_UNREADY,
+            servers.PORT_DOWN,
+            fabric.ROUTE_MISSING,
+            fabric.DHCP_READ_ONLY,
+            fabric.DHCP_ENTRY_MISSING,
+        ),
+    ),
+    (
+        "nothing on the way drops packets",
+        (
+            ground.FORWARDING_OFF,
+            ground.RP_FILTER_STRICT,
+            ground.ONE_LEG_FOR_ALL,
+            filters.FILTER_MISSING,
+            filters.OTHER_FIREWALL,
+            filters.FOREIGN_RULE,
+        ),
+    ),
+    (
+        "the fabric knows the way, out and back",
+        (
+            control.WAY_IN_MISSING,
+            fabric.SESSION_DOWN,
+            fabric.BFD_FLAPS,
+            fabric.ADDRESS_TWICE,
+            fabric.PREFIX_FILTERED,
+            fabric.FABRIC_MISSES,
+            control.METADATA_WAY_BACK,
+        ),
+    ),
+)
+#: What is told of servers, machines and hosts, and is on nobody's way.
+OTHERS: Sequence[Check] = (
+    machines.MACHINE_FAILED,
+    machines.MACHINE_IN_MAINTENANCE,
+    servers.SERVER_ERROR,
+    servers.SERVER_RESTS,
+    servers.CLOSED_BY_RULES,
+    servers.GROUP_EMPTY,
+    servers.USER_DATA,
+    scheduling.COMPUTE_OFF_DUTY,
+    hosts.HOST_OUTDATED,
+    NOT_LOOKED_AT,
+)
+LINKS: Sequence[Check] = (*(check for _, checks in STAGES for check in checks), *OTHERS)
+#: What comes back by itself after a start, and is not judged before.
+COMES_BACK = frozenset(
+    check.id
+    for check in (
+        hosts.UNIT_DOWN,
+        openstack.API_SILENT,
+        openstack.OPENSTACK_REFUSES,
+        openstack.SERVICE_SILENT,
+        control.QUEUE_REFUSES,
+        control.QUEUE_UNREAD,
+        scheduling.PROVIDER_EMPTY,
+        servers.PORT_DOWN,
+        fabric.TAP_UNREADY,
+        fabric.ROUTE_MISSING,
+        fabric.DHCP_ENTRY_MISSING,
+        fabric.SESSION_DOWN,
+        fabric.BFD_FLAPS,
+        fabric.PREFIX_FILTERED,
+        fabric.FABRIC_MISSES,
+        NOT_LOOKED_AT,
+    )
+)

@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What may drop a packet on its way: other packet filters at the kernel's hooks, and rules that the agent did not make.
+
+In nftables one drop wins over all accepts: every base chain of a hook is asked.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from itertools import pairwise
+from typing import Any
+
+from arbaro.checks import ERROR, Check, Finding, Need, Spot
+from arbaro.doctor import hostlooks
+from arbaro.doctor.links.ground import needs_the_host
+from arbaro.doctor.ports import seen
+from arbaro.doctor.questions import GROUPS
+from arbaro.doctor.site import SITE, hosts_in, there
+from arbaro.evidence import Evidence
+from arbaro.hosts import COMPUTE, TOR
+
+OURS = ("inet arbaro_l2isolate", "arp arbaro_l2isolate", "inet l2isolate_host")
+TABLE = OURS[0]
+#: Hooks that a packet to or from a server passes.
+ON_THE_WAY = ("ingress", "prerouting", "forward", "postrouting", "egress")
+#: Chains that are the same on every host that has the same agent.
+ALIKE = ("guard", "from_tap", "metadata_redirect", "forward", "to_stateless", "egress", "to_guest", "ingress", "input")
+#: What a priority or NAT chain of other programs may do without harm has no drop in it.
+DROPS = re.compile(r'"(drop|reject)"')
+JUMPS = re.compile(r'"(?:jump|goto)": \{"target": "([^"]+)"')
+
+
+def each_table(evidence: Evidence) -> list[Spot]:
+    """All tables of computes and switches that are not ours."""
+    hosts = [host for group in (COMPUTE, TOR) for host in hosts_in(evidence, group)]
+    return [Spot(host, table) for host in hosts for table in seen(evidence, hostlooks.RULES, host) if table not in OURS]
+
+
+def other_firewall(evidence: Evidence, spot: Spot) -> Finding | None:
+    """A packet filter that is not the cloud's drops packets on the way to servers."""
+    chains = evidence.value(spot.host, hostlooks.RULES)[spot.thing]
+    bad = [(name, chain) for name, chain in chains.items() if chain["hook"] in ON_THE_WAY and _drops(chain, chains)]
+    if not bad:
+        return None
+    name, chain = bad[0]
+    saw = f"the table {spot.thing} drops packets at the hook {chain['hook']} (chain {name})"
+    means = "it is not the cloud's: a drop there wins over all that the cloud's own filter lets through"
+    return Finding(spot.host, saw, means, there(evidence, spot.host, f"nft delete table {spot.thing}"))
+
+
+def _drops(chain: Mapping[str, Any], chains: Mapping[str, Any], seen_before: frozenset[str] = frozenset()) -> bool:
+    if chain["policy"] == "drop":
+        return True
+    for _, words in chain["rules"]:
+        if DROPS.search(words):
+            return True
+        for target in JUMPS.findall(words):
+            if (
+                target in chains
+                and target not in seen_before
+                and _drops(chains[target], chains, seen_before | {target})
+            ):
+                return True
+    return False
+
+
+def each_filter(evidence: Evidence) -> list[Spot]:
+    """Each chain of the agent's table, on all computes."""
+    hosts = hosts_in(evidence, COMPUTE)
+    return [Spot(host, chain) for host in hosts for chain in seen(evidence, hostlooks.RULES, host).get(TABLE, {})]
+
+
+def foreign_rule(evidence: Evidence, spot: Spot) -> Finding | None:
+    """A chain of the agent's table has a rule that the agent did not write."""
+    rules = evidence.value(spot.host, hostlooks.RULES)[TABLE][spot.thing]["rules"]
+    strange = _out_of_order(rules) or _here_only(evidence, spot, rules) or _more_than_asked(evidence, spot, rules)
+    if strange is None:
+        return None
+    handle, words = strange
+    return Finding(
+        spot.host,
+        f"the chain {spot.thing} of the agent's table has a rule that the agent did not write: {_short(words)}",
+        "it stays until somebody takes it away: the agent does not look at rules of others",
+        there(evidence, spot.host, f"nft delete rule {TABLE} {spot.thing} handle {handle}"),
+    )
+
+
+def _out_of_order(rules: list[list[Any]]) -> tuple[int, str] | None:
+    """The kernel counts handles up: a rule with a higher one than its successor was put in before it later."""
+    for (handle, words), (after, _) in pairwise(rules):
+        if handle > after:
+            return handle, words
+    return None
+
+
+def _here_only(evidence: Evidence, spot: Spot, rules: list[list[Any]]) -> tuple[int, str] | None:
+    """A rule in a chain that is the same everywhere, and no other host has it."""
+    others = [
+        {words for _, words in tables[TABLE][spot.thing]["rules"]}
+        for host in hosts_in(evidence, COMPUTE)
+        if host != spot.host and spot.thing in (tables := seen(evidence, hostlooks.RULES, host)).get(TABLE, {})
+    ]
+    if spot.thing not in ALIKE or not others:
+        return None
+    return next(((handle, words) for handle, words in rules if not any(words in other for other in others)), None)
+
+
+def _more_than_asked(evidence: Evidence, spot: Spot, rules: list[list[Any]]) -> tuple[int, str] | None:
+    """A group's chain with more rules than neutron has for the group: the last one came last."""
+    match = re.fullmatch(r"(ingress|egress)_group_(.+)", spot.thing)
+    group = seen(evidence, GROUPS).get(match[2].replace("_", "-")) if match else None
+    if match is None or group is None or not rules:
+        return None
+    mine = [rule for rule in group["rules"] if rule["direction"] == match[1] and rule["ethertype"] == "IPv4"]
+    asked = sum(2 if rule["remote_group_id"] else 1 for rule in mine)
+    return (rules[-1][0], rules[-1][1]) if len(rules) > asked else None
+
+
+def _short(words: str) -> str:
+    """A rule's expression, short enough for a line."""
+    plain = []
+    for part in json.loads(words):
+        if match := part.get("match"):
+            left = match["left"].get("payload", {}).get("field") or match["left"].get("meta", {}).get("key") or "…"
+            plain.append(f"{left} {match['op']} {match['right']}")
+        else:
+            plain.append(next(iter(part)))
+    return " ".join(plain)[:80]
+
+
+def filter_missing(evidence: Evidence, spot: Spot) -> Finding | None:
+    """The agent's table is not there at all."""
+    if TABLE in evidence.value(spot.host, hostlooks.RULES):
+        return None
+    mend = there(evidence, spot.host, "systemctl restart neutron-l2isolate-agent")
+    return Finding(
+        spot.host, "the agent's packet filter is not there", "servers are open, or closed, for everybody", mend
+    )
+
+
+def needs_agent(evidence: Evidence, spot: Spot) -> Iterator[Need]:
+    """The agent makes its table at its start."""
+    yield from needs_the_host(evidence, spot)
+    yield "unit-down", Spot(spot.host, "neutron-l2isolate-agent")
+
+
+def each_l2isolate_host(evidence: Evidence) -> list[Spot]:
+    """The computes of a cloud with this network driver."""
+    return (
+        [Spot(host) for host in hosts_in(evidence, COMPUTE)] if evidence.should(SITE, "network") == "l2isolate" else []
+    )
+
+
+OTHER_FIREWALL = Check("other-firewall", ERROR, each_table, other_firewall, needs_the_host)
+FOREIGN_RULE = Check("foreign-rule", ERROR, each_filter, foreign_rule, needs_the_host)
+FILTER_MISSING = Check("filter-missing", ERROR, each_l2isolate_host, filter_missing, needs_agent)

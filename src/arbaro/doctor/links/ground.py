@@ -1,0 +1,182 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What everything on a host stands on: processes that go on, room on its disks, libvirt, and the kernel's settings."""
+
+from collections.abc import Callable, Iterable, Iterator
+
+from arbaro.checks import ERROR, WARNING, Check, Finding, Need, Spot
+from arbaro.cluster.checks.hosts import HOST_DOWN, HOST_UNREACHABLE, UNIT_DOWN, each_thing
+from arbaro.doctor import hostlooks
+from arbaro.doctor.site import each_host_in, there
+from arbaro.evidence import Evidence
+from arbaro.hosts import COMPUTE, TOR
+
+#: Bytes below which a file system is full for what is kept there, and the share of it that must be free.
+FEW, SHARE = 512 * 2**20, 0.02
+#: For the disks of servers: with less than this, hardly a server finds room.
+FEW_FOR_SERVERS = 2**30
+INSTANCES = "/var/lib/nova/instances"
+
+
+def needs_the_host(evidence: Evidence, spot: Spot) -> Iterator[Need]:
+    """Nothing is seen on a host that does not run, or does not answer."""
+    yield HOST_DOWN.id, Spot(spot.host)
+    yield HOST_UNREACHABLE.id, Spot(spot.host)
+
+
+def working(host: str, *units: str) -> Iterator[Need]:
+    """The need that these units run and go on."""
+    for unit in units:
+        yield UNIT_DOWN.id, Spot(host, unit)
+        yield PROCESS_STOPPED.id, Spot(host, unit)
+
+
+def also(check: Check, more: Callable[[Evidence, Spot], Iterable[Need]]) -> Check:
+    """The same check, with more that it stands on."""
+
+    def needs(evidence: Evidence, spot: Spot) -> Iterator[Need]:
+        yield from check.needs(evidence, spot)
+        yield from more(evidence, spot)
+
+    return Check(check.id, check.severity, check.spots, check.look, needs)
+
+
+def process_stopped(evidence: Evidence, spot: Spot) -> Finding | None:
+    """A service's process is stopped: it is there, and does nothing."""
+    found = evidence.value(spot.host, hostlooks.STOPPED).get(spot.thing)
+    if found is None:
+        return None
+    return Finding(
+        spot.host,
+        f"{spot.thing} does nothing: its process {found['pid']} ({found['command']}) is in state {found['state']}, stopped",
+        "its unit is active all the same: that only means that the process exists",
+        there(evidence, spot.host, f"systemctl restart {spot.thing}"),
+    )
+
+
+def needs_unit(evidence: Evidence, spot: Spot) -> Iterator[Need]:
+    """A unit that is not active is a finding of its own."""
+    yield from needs_the_host(evidence, spot)
+    yield UNIT_DOWN.id, spot
+
+
+def each_disk(evidence: Evidence) -> list[Spot]:
+    """All file systems of all hosts that hold what services keep. Raises NotSeen only where it is looked."""
+    seen = ((host, facts.get(hostlooks.DISKS)) for host, facts in evidence.facts.items())
+    return [Spot(host, target) for host, disks in seen if disks and not disks.error for target in disks.value]
+
+
+def disk_full(evidence: Evidence, spot: Spot) -> Finding | None:
+    """A file system has no room for what is kept there."""
+    disk = evidence.value(spot.host, hostlooks.DISKS)[spot.thing]
+    free, size = disk["free"], disk["size"]
+    least = max(FEW, SHARE * size)
+    if spot.thing == INSTANCES or (spot.thing == "/" and spot.host in evidence.places("instances on /")):
+        least = max(least, FEW_FOR_SERVERS)
+    if free >= least:
+        return None
+    means = "servers find no room here" if spot.thing == INSTANCES else "services cannot write there"
+    command = f"df -h {spot.thing}"
+    mend = there(evidence, spot.host, f"du -xh --max-depth=2 {spot.thing}")
+    if spot.thing == INSTANCES and size < FEW_FOR_SERVERS:
+        # A file system that is smaller than any server's disk was mounted over the right one.
+        mend = there(evidence, spot.host, f"umount {spot.thing}")
+        means = f"servers find no room here: a file system of {size // 2**20} MiB is mounted there ({command})"
+    return Finding(spot.host, f"{spot.thing} has {free // 2**20} MiB free of {size // 2**20}", means, mend)
+
+
+def libvirt_silent(evidence: Evidence, spot: Spot) -> Finding | None:
+    """libvirt does not answer, or not in time."""
+    found = evidence.value(spot.host, hostlooks.LIBVIRT)
+    if found["code"] == 0:
+        return None
+    why = "no answer in 4 s" if found["code"] in (124, 137) else found["said"]
+    return Finding(
+        spot.host,
+        f"libvirt does not answer: {why}",
+        "nova-compute waits for it: nothing starts, stops or is deleted here",
+        there(evidence, spot.host, "systemctl restart libvirtd"),
+    )
+
+
+def needs_libvirtd(evidence: Evidence, spot: Spot) -> Iterator[Need]:
+    """libvirt is asked by its daemon."""
+    yield from needs_the_host(evidence, spot)
+    yield from working(spot.host, "libvirtd")
+
+
+def tun_missing(evidence: Evidence, spot: Spot) -> Finding | None:
+    """/dev/net/tun is not there: no tap can be made."""
+    if evidence.value(spot.host, hostlooks.TUN) == "there":
+        return None
+    return Finding(
+        spot.host,
+        "/dev/net/tun is missing",
+        "nova can make no tap, so no server starts here",
+        there(evidence, spot.host, "mknod -m 0666 /dev/net/tun c 10 200"),
+    )
+
+
+def forwarding_off(evidence: Evidence, spot: Spot) -> Finding | None:
+    """The kernel forwards nothing."""
+    if evidence.value(spot.host, hostlooks.SYSCTLS)["net.ipv4.ip_forward"] == "1":
+        return None
+    return Finding(
+        spot.host,
+        "net.ipv4.ip_forward is 0: the kernel forwards nothing",
+        "no packet gets to a server here, or from one",
+        there(evidence, spot.host, "sysctl --load /etc/sysctl.d/60-fabric.conf"),
+    )
+
+
+def rp_filter_strict(evidence: Evidence, spot: Spot) -> Finding | None:
+    """The reverse path is checked on all interfaces."""
+    value = evidence.value(spot.host, hostlooks.SYSCTLS)["net.ipv4.conf.all.rp_filter"]
+    if value != "1":
+        return None
+    return Finding(
+        spot.host,
+        f"net.ipv4.conf.all.rp_filter is {value}: packets that come by another way than they would leave are dropped",
+        "servers do not hear from the cloud's other networks, and get no metadata",
+        there(evidence, spot.host, "sysctl --load /etc/sysctl.d/60-fabric.conf"),
+    )
+
+
+def one_leg_for_all(evidence: Evidence, spot: Spot) -> Finding | None:
+    """Flows are not spread by their ports."""
+    if evidence.value(spot.host, hostlooks.SYSCTLS)["net.ipv4.fib_multipath_hash_policy"] == "1":
+        return None
+    return Finding(
+        spot.host,
+        "net.ipv4.fib_multipath_hash_policy is not 1: all packets of two hosts take the same switch",
+        "",
+        there(evidence, spot.host, "sysctl --load /etc/sysctl.d/60-fabric.conf"),
+    )
+
+
+def each_name(evidence: Evidence) -> list[Spot]:
+    """All files on computes that give their service another name."""
+    seen = ((host, facts.get(hostlooks.NAMES)) for host, facts in evidence.facts.items())
+    return [Spot(host, path) for host, names in seen if names and not names.error for path in names.value["said"]]
+
+
+def reports_as_another(evidence: Evidence, spot: Spot) -> Finding | None:
+    """A service is told to report under another name than its host's."""
+    names = evidence.value(spot.host, hostlooks.NAMES)
+    own, said = names["own"], names["said"][spot.thing]
+    # The machines' own nova-compute is on a controller, which is not looked at here.
+    if said in (own, spot.host):
+        return None
+    unit = "nova-compute" if "/nova/" in spot.thing else "neutron-l2isolate-agent"
+    means = "nova and neutron take it for another host, and the true one for dead"
+    mend = there(evidence, spot.host, f"\"sed -i '/^host *=/d' {spot.thing} && systemctl restart {unit}\"")
+    return Finding(spot.host, f"{spot.thing} says host = {said}", means, mend)
+
+
+PROCESS_STOPPED = Check("process-stopped", ERROR, each_thing("units"), process_stopped, needs_unit)
+DISK_FULL = Check("disk-full", ERROR, each_disk, disk_full, needs_the_host)
+LIBVIRT_SILENT = Check("libvirt-silent", ERROR, each_host_in(COMPUTE), libvirt_silent, needs_libvirtd)
+TUN_MISSING = Check("tun-missing", ERROR, each_host_in(COMPUTE), tun_missing, needs_the_host)
+FORWARDING_OFF = Check("forwarding-off", ERROR, each_host_in(COMPUTE, TOR), forwarding_off, needs_the_host)
+RP_FILTER_STRICT = Check("rp-filter-strict", ERROR, each_host_in(COMPUTE, TOR), rp_filter_strict, needs_the_host)
+ONE_LEG_FOR_ALL = Check("one-leg-for-all", WARNING, each_host_in(COMPUTE), one_leg_for_all, needs_the_host)
+RENAMED = Check("name-changed", ERROR, each_name, reports_as_another, needs_the_host)
