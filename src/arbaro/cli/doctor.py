@@ -15,7 +15,13 @@ if TYPE_CHECKING:
     from arbaro.doctor.examine import Examination
 
 MARKS = {"ok": ("32", "✓"), "broken": ("31;1", "✗"), "follows": ("2", "·"), "unknown": ("33", "?")}
-CODES = {"healthy": EXIT_OK, "settling": EXIT_OK, "unknown": EXIT_WARNING, "broken": EXIT_FAILURE}
+CODES = {
+    "healthy": EXIT_OK,
+    "settling": EXIT_OK,
+    "unknown": EXIT_WARNING,
+    "warning": EXIT_WARNING,
+    "broken": EXIT_FAILURE,
+}
 
 
 @click.command()

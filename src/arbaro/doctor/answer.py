@@ -5,12 +5,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from arbaro.checks import NOTE, UNKNOWN, Finding
+from arbaro.checks import NOTE, UNKNOWN, WARNING, Finding
 from arbaro.doctor.examine import Examination
 from arbaro.doctor.links import LINKS, STAGES
 from arbaro.doctor.subjects import CLOUD, HOST, SERVER, Subject, concerns
 
-HEALTHY, BROKEN, SETTLING, UNKNOWN_VERDICT = "healthy", "broken", "settling", "unknown"
+HEALTHY, BROKEN, SOME_WARNINGS, SETTLING, NOT_SEEN = "healthy", "broken", "warning", "settling", "unknown"
 ORDER = {check.id: number for number, check in enumerate(LINKS)}
 
 
@@ -49,10 +49,10 @@ class Answer:
     def verdict(self) -> str:
         """One word."""
         if self.roots:
-            return BROKEN
+            return BROKEN if any(root.first.severity != WARNING for root in self.roots) else SOME_WARNINGS
         if self.settling:
             return SETTLING
-        return UNKNOWN_VERDICT if self.unknown else HEALTHY
+        return NOT_SEEN if self.unknown else HEALTHY
 
     @property
     def sentence(self) -> str:
@@ -117,7 +117,7 @@ def _roots(causes: Sequence[Finding], findings: Sequence[Finding]) -> list[Root]
     """Causes that are alike, as one; those that are told first are what others stand on."""
     groups: dict[tuple[str, str], list[Finding]] = {}
     for cause in causes:
-        # The same check on many things of a host is one trouble of the host, the same words on many hosts one of theirs.
+        # The same check on many things of a host is one trouble of it, the same words on many hosts one of theirs.
         groups.setdefault((cause.check, cause.where if _is_plain(cause) else cause.saw), []).append(cause)
     made = []
     for group in groups.values():

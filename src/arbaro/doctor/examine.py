@@ -51,7 +51,7 @@ def examine(
         wait = min((left for _, _, left in young(evidence)), default=PAUSE)
         if (looks > 1 and not _unsettled(evidence, found)) or time.monotonic() + PAUSE > deadline:
             break
-        note("Something is not as it should be: looking a second time.")
+        note(f"{troubles(found)[0]} – looking a second time.")
         current_run().sleep(max(PAUSE, min(wait, deadline - time.monotonic())))
         evidence, looks = look(), looks + 1
         # What was wrong once and is not any more, was on its way.

@@ -101,7 +101,9 @@ def _of_fabric() -> Iterator[Look]:
     yield Look(SYSCTLS, ["sysctl", *keys], read_sysctls)
     yield Look(ROUTES, ["ip", "-j", "-4", "route", "show", "table", "main"], read_routes)
     yield Look(ADDRESSES, ["ip", "-j", "-4", "address", "show"], read_addresses)
-    yield Look(RULES, ["nft", "-j", "-t", "-a", "list", "ruleset"], read_rules)
+    # A host without the tool has no rules of that kind that anybody could have made on it.
+    nft = "command -v nft >/dev/null || { echo '{\"nftables\": []}'; exit; }; nft -j -t -a list ruleset"
+    yield _shell(RULES, nft, read_rules)
     yield Look(BGP_ROUTES, ["vtysh", "-c", "show bgp ipv4 unicast json"], read_bgp)
     yield Look(BFD, ["vtysh", "-c", "show bfd peers counters json", "-c", "show bfd peers json"], read_bfd)
 
@@ -149,7 +151,7 @@ def read_stopped(text: str) -> dict[str, dict[str, Any]]:
 
 
 def read_starts(text: str) -> dict[str, dict[str, Any]]:
-    """Unit → since when it is active (seconds since 1970; 0: it is not), how it last ended, how often it was restarted."""
+    """Unit → since when it is active (seconds since 1970; 0: it is not), how it ended, how often it was restarted."""
     found = {}
     for block in text.strip().split("\n\n"):
         facts = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)

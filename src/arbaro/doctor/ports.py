@@ -8,7 +8,9 @@ from functools import cached_property
 from typing import Any
 
 from arbaro.doctor.questions import OPENSTACK, PORTS, SERVERS
+from arbaro.doctor.site import hosts_in
 from arbaro.evidence import Evidence
+from arbaro.hosts import COMPUTE
 
 #: nova's and the kernel's name for a port's interface.
 TAP = "tap{:.11}"
@@ -59,13 +61,16 @@ def moment(text: str) -> float:
 
 def server_ports(evidence: Evidence) -> dict[str, Port]:
     """The ports of all servers that are meant to run, by id."""
-    servers = seen(evidence, SERVERS)
+    servers, hosts = seen(evidence, SERVERS), hosts_in(evidence, COMPUTE)
     moving = {one["instance_uuid"] for one in seen(evidence, "migrations") or []}
     return {
         number: Port(number, servers[port["server"]]["host"], port["server"], port)
         for number, port in seen(evidence, PORTS).items()
         if port["owner"].startswith(OF_SERVER) and port["server"] in servers
-        if running(servers[port["server"]], evidence) and port["server"] not in moving and port["up"]
+        if running(servers[port["server"]], evidence)
+        and port["server"] not in moving
+        and port["up"]
+        and servers[port["server"]]["host"] in hosts
     }
 
 

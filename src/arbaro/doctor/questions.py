@@ -159,7 +159,7 @@ def placement(connection: "Connection") -> dict[str, dict[str, Any]]:
 
 def ports(connection: "Connection") -> dict[str, dict[str, Any]]:
     """All ports, by id."""
-    found = _pages(connection, "network", "/v2.0/ports?limit=1000", "ports")
+    found = _pages(connection, "network", "/ports?limit=1000", "ports")
     return {one["id"]: _port(one) for one in found}
 
 
@@ -181,7 +181,7 @@ def _port(one: Mapping[str, Any]) -> dict[str, Any]:
 
 def agents(connection: "Connection") -> list[dict[str, Any]]:
     """Neutron's agents."""
-    found = _get(connection, "network", "/v2.0/agents")["agents"]
+    found = _get(connection, "network", "/agents")["agents"]
     keys = ("id", "host", "binary", "alive", "admin_state_up", "heartbeat_timestamp")
     return [{key: one.get(key) for key in keys} for one in found]
 
@@ -198,7 +198,7 @@ def groups(connection: "Connection") -> dict[str, dict[str, Any]]:
         "remote_group_id",
         "id",
     )
-    found = _pages(connection, "network", "/v2.0/security-groups?limit=1000", "security_groups")
+    found = _pages(connection, "network", "/security-groups?limit=1000", "security_groups")
     return {
         one["id"]: {
             "name": one["name"],
@@ -213,14 +213,13 @@ def subnets(connection: "Connection") -> dict[str, dict[str, Any]]:
     """Subnets, by id."""
     keys = ("name", "cidr", "gateway_ip", "enable_dhcp", "dns_nameservers", "network_id", "ip_version")
     return {
-        one["id"]: {key: one.get(key) for key in keys}
-        for one in _get(connection, "network", "/v2.0/subnets")["subnets"]
+        one["id"]: {key: one.get(key) for key in keys} for one in _get(connection, "network", "/subnets")["subnets"]
     }
 
 
 def images(connection: "Connection") -> dict[str, dict[str, Any]]:
     """Images, by id."""
-    found = _pages(connection, "image", "/v2/images?limit=200", "images")
+    found = _pages(connection, "image", "/images?limit=200", "images")
     return {one["id"]: {"name": one["name"], "status": one["status"], "size": one.get("size")} for one in found}
 
 

@@ -206,6 +206,7 @@ COMES_BACK = frozenset(
         fabric.TAP_UNREADY,
         fabric.ROUTE_MISSING,
         fabric.DHCP_ENTRY_MISSING,
+        filters.FILTER_MISSING,
         fabric.SESSION_DOWN,
         fabric.BFD_FLAPS,
         fabric.PREFIX_FILTERED,

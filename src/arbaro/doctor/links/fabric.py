@@ -105,7 +105,7 @@ def address_twice(evidence: Evidence, spot: Spot) -> Finding | None:
                 name = named(evidence, port.server)
                 return Finding(
                     host,
-                    f"it has a route of its own to {to} (dev {route['dev']}), which is the address of {name} on {spot.host}",
+                    f"it has a route of its own to {to} (dev {route['dev']}), the address of {name} on {spot.host}",
                     "the fabric sends what is for the server to the wrong host",
                     there(evidence, host, f"ip route del {to}/32 dev {route['dev']}"),
                 )

@@ -12,8 +12,8 @@ from typing import Any
 
 from arbaro.checks import ERROR, Check, Finding, Need, Spot
 from arbaro.doctor import hostlooks
-from arbaro.doctor.links.ground import needs_the_host
-from arbaro.doctor.ports import seen
+from arbaro.doctor.links.ground import needs_the_host, working
+from arbaro.doctor.ports import ports_on, seen
 from arbaro.doctor.questions import GROUPS
 from arbaro.doctor.site import SITE, hosts_in, there
 from arbaro.evidence import Evidence
@@ -25,6 +25,8 @@ TABLE = OURS[0]
 ON_THE_WAY = ("ingress", "prerouting", "forward", "postrouting", "egress")
 #: Chains that are the same on every host that has the same agent.
 ALIKE = ("guard", "from_tap", "metadata_redirect", "forward", "to_stateless", "egress", "to_guest", "ingress", "input")
+#: Chains that a table has as soon as a server is served.
+OPENED = frozenset(ALIKE) - {"metadata_redirect"}
 #: What a priority or NAT chain of other programs may do without harm has no drop in it.
 DROPS = re.compile(r'"(drop|reject)"')
 JUMPS = re.compile(r'"(?:jump|goto)": \{"target": "([^"]+)"')
@@ -96,13 +98,18 @@ def _out_of_order(rules: list[list[Any]]) -> tuple[int, str] | None:
 def _here_only(evidence: Evidence, spot: Spot, rules: list[list[Any]]) -> tuple[int, str] | None:
     """A rule in a chain that is the same everywhere, and no other host has it."""
     others = [
-        {words for _, words in tables[TABLE][spot.thing]["rules"]}
+        {words for _, words in chains[spot.thing]["rules"]}
         for host in hosts_in(evidence, COMPUTE)
-        if host != spot.host and spot.thing in (tables := seen(evidence, hostlooks.RULES, host)).get(TABLE, {})
+        if host != spot.host and is_open(chains := seen(evidence, hostlooks.RULES, host).get(TABLE, {}))
     ]
-    if spot.thing not in ALIKE or not others:
+    if spot.thing not in ALIKE or not others or not is_open(evidence.value(spot.host, hostlooks.RULES)[TABLE]):
         return None
     return next(((handle, words) for handle, words in rules if not any(words in other for other in others)), None)
+
+
+def is_open(chains: Mapping[str, Any]) -> bool:
+    """Say whether the agent has filled its table: on a host without servers it is closed, and has hardly a chain."""
+    return chains.keys() >= OPENED
 
 
 def _more_than_asked(evidence: Evidence, spot: Spot, rules: list[list[Any]]) -> tuple[int, str] | None:
@@ -129,19 +136,20 @@ def _short(words: str) -> str:
 
 
 def filter_missing(evidence: Evidence, spot: Spot) -> Finding | None:
-    """The agent's table is not there at all."""
-    if TABLE in evidence.value(spot.host, hostlooks.RULES):
+    """The agent's packet filter is not there, or closed although the host has servers."""
+    tables = evidence.value(spot.host, hostlooks.RULES)
+    served = list(ports_on(evidence, spot.host))
+    if TABLE in tables and (not served or is_open(tables[TABLE])):
         return None
+    saw = "the agent's packet filter is " + ("closed, as before the agent's start" if TABLE in tables else "not there")
     mend = there(evidence, spot.host, "systemctl restart neutron-l2isolate-agent")
-    return Finding(
-        spot.host, "the agent's packet filter is not there", "servers are open, or closed, for everybody", mend
-    )
+    return Finding(spot.host, saw, "no packet gets to a server here, or every one", mend)
 
 
 def needs_agent(evidence: Evidence, spot: Spot) -> Iterator[Need]:
     """The agent makes its table at its start."""
     yield from needs_the_host(evidence, spot)
-    yield "unit-down", Spot(spot.host, "neutron-l2isolate-agent")
+    yield from working(spot.host, "neutron-l2isolate-agent")
 
 
 def each_l2isolate_host(evidence: Evidence) -> list[Spot]:

@@ -47,7 +47,7 @@ def process_stopped(evidence: Evidence, spot: Spot) -> Finding | None:
         return None
     return Finding(
         spot.host,
-        f"{spot.thing} does nothing: its process {found['pid']} ({found['command']}) is in state {found['state']}, stopped",
+        f"{spot.thing} does nothing: process {found['pid']} ({found['command']}) is stopped, state {found['state']}",
         "its unit is active all the same: that only means that the process exists",
         there(evidence, spot.host, f"systemctl restart {spot.thing}"),
     )
