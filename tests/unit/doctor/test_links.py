@@ -1,0 +1,211 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Each link of the doctor on the evidence of a real healthy cloud, and on the same evidence with one thing changed.
+
+`healthy.json.gz` was kept by `arbaro doctor --bundle` of a cloud with two computes, a server, and two physical machines.
+What faults really look like is recorded by the drills; here a check is shown what it is for, and nothing else.
+"""
+
+import copy
+import gzip
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from arbaro.checks import Check, causes, judge, troubles
+from arbaro.cluster.checks import CHECKS
+from arbaro.doctor.links import COMES_BACK, LINKS
+from arbaro.evidence import Evidence, Seen
+
+KEPT: dict[str, Any] = json.loads(gzip.decompress((Path(__file__).parent / "healthy.json.gz").read_bytes()))
+FACTS = KEPT["facts"]
+SERVER = next(number for number, one in FACTS["OpenStack"]["servers"]["value"].items() if one["name"] == "first-vm")
+HOST: str = FACTS["OpenStack"]["servers"]["value"][SERVER]["host"]
+OTHER = {"compute1": "compute2", "compute2": "compute1"}[HOST]
+PORT = next(number for number, one in FACTS["OpenStack"]["ports"]["value"].items() if one["server"] == SERVER)
+TAP = f"tap{PORT[:11]}"
+ADDRESS: str = FACTS["OpenStack"]["ports"]["value"][PORT]["addresses"][0][0]
+NEW = "11111111-2222-3333-4444-555555555555"
+Change = Callable[[dict[str, Any]], object]
+
+
+def evidence(change: Change = lambda facts: None) -> Evidence:
+    """The kept evidence with a change: `facts` is place → what → {value, at, error}."""
+    facts = copy.deepcopy(FACTS)
+    change(facts)
+    seen = {place: {what: Seen(**one) for what, one in its.items()} for place, its in facts.items()}
+    return Evidence(KEPT["about"], seen, KEPT["wanted"])
+
+
+def value(facts: dict[str, Any], place: str, what: str) -> Any:
+    return facts[place][what]["value"]
+
+
+def openstack(facts: dict[str, Any], what: str) -> Any:
+    return value(facts, "OpenStack", what)
+
+
+def server(facts: dict[str, Any]) -> Any:
+    return openstack(facts, "servers")[SERVER]
+
+
+def port(facts: dict[str, Any]) -> Any:
+    return openstack(facts, "ports")[PORT]
+
+
+def rules(facts: dict[str, Any], chain: str) -> list[Any]:
+    found: list[Any] = value(facts, HOST, "packet filter")["inet arbaro_l2isolate"][chain]["rules"]
+    return found
+
+
+def disable(facts: dict[str, Any], *hosts: str) -> None:
+    for one in openstack(facts, "compute services"):
+        if one["host"] in hosts:
+            one.update(status="disabled", disabled_reason="kernel update")
+
+
+def no_rules(facts: dict[str, Any], **instead: Any) -> None:
+    for group in openstack(facts, "security groups").values():
+        group["rules"] = [rule | instead for rule in group["rules"] if rule["direction"] == "ingress" and instead]
+
+
+def foreign_table(facts: dict[str, Any]) -> None:
+    chain = {"hook": "forward", "policy": "drop", "type": "filter", "rules": []}
+    value(facts, HOST, "packet filter")["ip docker"] = {"forward": chain}
+
+
+def hole(facts: dict[str, Any]) -> None:
+    facts[HOST]["routes"] = {"value": None, "at": 1.0, "error": "`ip` took more than 10 s"}
+
+
+DROP = '[{"match": {"left": {"payload": {"field": "daddr", "protocol": "ip"}}, "op": "==", "right": "198.18.1.37"}}, {"drop": null}]'
+ILL: dict[str, Change] = {
+    "disk-full": lambda f: value(f, HOST, "disks").update(
+        {"/var/lib/nova/instances": {"size": 24 << 20, "free": 24 << 20}}
+    ),
+    "process-stopped": lambda f: value(f, HOST, "stopped processes").update(
+        {"neutron-l2isolate-agent": {"pid": 7, "command": "neutron-l2isola", "state": "T"}}
+    ),
+    "database-silent": lambda f: f["controller"].update(
+        database={"value": {"code": 124, "said": ""}, "at": 1.0, "error": ""}
+    ),
+    "database-full": lambda f: value(f, "controller", "database").update(
+        most=value(f, "controller", "database")["open"]
+    ),
+    "queue-silent": lambda f: value(f, "controller", "queue").update(code=137, queues=[], users={}),
+    "queue-blocked": lambda f: value(f, "controller", "queue").update(alarms=["memory"]),
+    "queue-refuses": lambda f: value(f, "controller", "queue")["users"].pop("nova"),
+    "queue-unread": lambda f: [
+        one.update(messages=3, consumers=0)
+        for one in value(f, "controller", "queue")["queues"]
+        if one["name"] == f"compute.{HOST}"
+    ],
+    "keystone-keys": lambda f: [one.update(owner="root") for one in value(f, "controller", "keystone's keys")],
+    "service-password": lambda f: value(f, "controller", "logins")[0].update(answer=401),
+    "endpoint-dead": lambda f: openstack(f, "catalog").append(
+        {"service": "neutron", "interface": "internal", "url": "http://controller:9697", "id": "e1"}
+    ),
+    "policy-changed": lambda f: value(f, "controller", "policies")["/etc/nova/policy.yaml"].update(
+        {"os_compute_api:servers:create": "!"}
+    ),
+    "image-file-gone": lambda f: value(f, "controller", "image files").pop(
+        next(number for number, one in openstack(f, "images").items() if one["name"] == "tiny")
+    ),
+    "tun-missing": lambda f: f[HOST]["tun"].update(value="missing"),
+    "libvirt-silent": lambda f: value(f, HOST, "libvirt").update(code=124, domains={}),
+    "guest-gone": lambda f: value(f, HOST, "libvirt")["domains"].pop(SERVER),
+    "guest-off": lambda f: f[HOST]["domain states"].update(value={server(f)["domain"]: [5, 1]}),
+    "guest-paused": lambda f: f[HOST]["domain states"].update(value={server(f)["domain"]: [3, 5]}),
+    "name-changed": lambda f: value(f, HOST, "names in configuration")["said"].update({"/etc/nova/nova.conf": "other"}),
+    "compute-disabled": lambda f: disable(f, HOST, OTHER),
+    "compute-off-duty": lambda f: disable(f, OTHER),
+    "provider-empty": lambda f: [
+        one["inventories"]["DISK_GB"].update(reserved=10**6)
+        for one in openstack(f, "placement").values()
+        if one["name"] == HOST
+    ],
+    "allocations-orphaned": lambda f: [
+        one["allocations"].update({NEW: {"MEMORY_MB": 9000}})
+        for one in openstack(f, "placement").values()
+        if one["name"] == HOST
+    ],
+    "record-of-nobody": lambda f: openstack(f, "network agents").append(
+        {"id": NEW, "host": "gone", "binary": "neutron-l2isolate-agent", "alive": False}
+    ),
+    "port-elsewhere": lambda f: port(f).update(vif="binding_failed"),
+    "tap-unready": lambda f: value(f, HOST, "addresses")[TAP].update(addresses=[]),
+    "port-down": lambda f: port(f).update(status="DOWN"),
+    "route-missing": lambda f: f[HOST]["routes"].update(
+        value=[one for one in value(f, HOST, "routes") if one["dev"] != TAP]
+    ),
+    "dhcp-read-only": lambda f: f[HOST]["DHCP's file system"].update(value="ro,relatime"),
+    "dhcp-entry-missing": lambda f: value(f, HOST, "DHCP entries").remove(TAP),
+    "forwarding-off": lambda f: value(f, HOST, "sysctls").update({"net.ipv4.ip_forward": "0"}),
+    "rp-filter-strict": lambda f: value(f, HOST, "sysctls").update({"net.ipv4.conf.all.rp_filter": "1"}),
+    "one-leg-for-all": lambda f: value(f, HOST, "sysctls").update({"net.ipv4.fib_multipath_hash_policy": "0"}),
+    "filter-missing": lambda f: value(f, HOST, "packet filter").pop("inet arbaro_l2isolate"),
+    "other-firewall": foreign_table,
+    "foreign-rule": lambda f: rules(f, "ingress").insert(0, [9999, DROP]),
+    "way-in-missing": lambda f: value(f, "site", "the way in").pop("gateway"),
+    "bfd-flaps": lambda f: value(f, HOST, "BFD")["tor1"].update(downs=9, uptime=4),
+    "address-twice": lambda f: value(f, OTHER, "routes").append(
+        {"to": ADDRESS, "dev": "dup0", "via": [], "protocol": "boot", "metric": 4209}
+    ),
+    "prefix-filtered": lambda f: value(f, HOST, "BGP routes")["routes"].pop(f"{ADDRESS}/32"),
+    "fabric-misses": lambda f: [value(f, tor, "BGP routes")["routes"].pop(f"{ADDRESS}/32") for tor in ("tor1", "tor2")],
+    "metadata-way-back": lambda f: value(f, "controller", "the way to servers").update(gateway="198.18.0.1"),
+    "server-error": lambda f: server(f).update(status="ERROR", vm_state="error", fault="No valid host was found."),
+    "server-rests": lambda f: server(f).update(status="SHUTOFF", vm_state="stopped"),
+    "no-ingress-rule": no_rules,
+    "group-empty": lambda f: no_rules(f, remote_group_id=NEW),
+    "user-data-no-shebang": lambda f: server(f).update(user_data="unknown"),
+    "not-looked-at": hole,
+    "session-down": lambda f: value(f, HOST, "BGP sessions").update(tor1="Idle (Admin)"),
+}
+OWN = [check for check in LINKS if check.id not in {one.id for one in CHECKS}]
+
+
+def test_a_healthy_cloud_has_no_finding() -> None:
+    assert troubles(judge(LINKS, evidence())) == []
+
+
+def test_every_check_has_its_ill_case() -> None:
+    assert {check.id for check in OWN} <= set(ILL)
+    assert len({check.id for check in LINKS}) == len(LINKS)
+
+
+@pytest.mark.parametrize("code", ILL)
+def test_what_is_changed_is_the_cause(code: str) -> None:
+    found = judge(LINKS, evidence(ILL[code]))
+    (check,) = (one for one in LINKS if one.id == code)
+    told = causes(found)
+    if check.severity in ("error", "warning"):
+        told = troubles(told)
+        assert {one.check for one in told} == {code}, [str(one) for one in told]
+    (cause, *_) = (one for one in told if one.check == code)
+    assert cause.severity == check.severity and cause.saw
+    assert code == "not-looked-at" or (cause.run and "{" not in cause.run)
+
+
+@pytest.mark.parametrize("check", LINKS, ids=lambda check: check.id)
+def test_needs_name_checks_that_there_are(check: Check) -> None:
+    whole, known = evidence(), {one.id for one in LINKS}
+    for spot in check.spots(whole):
+        assert {need for need, _ in check.needs(whole, spot)} <= known
+
+
+def test_what_comes_back_is_of_the_links() -> None:
+    assert {check.id for check in LINKS} >= COMES_BACK
+
+
+def test_nothing_seen_is_never_healthy() -> None:
+    """Whatever single fact could not be looked at, the doctor says so."""
+    for place, facts in FACTS.items():
+        for what in facts:
+
+            def blind(changed: dict[str, Any], place: str = place, what: str = what) -> None:
+                changed[place][what] = {"value": None, "at": 1.0, "error": "it hung"}
+
+            assert troubles(judge(LINKS, evidence(blind))), (place, what)
