@@ -16,6 +16,7 @@ from arbaro.looks import Look
 
 #: Facts, by the names under which checks ask for them.
 STOPPED, STARTED, DISKS, NAMES = "stopped processes", "start times", "disks", "names in configuration"
+AGENT_LOG, CONNTRACK = "the agent's log", "tracked connections"
 SYSCTLS, ROUTES, ADDRESSES, NEIGHBOURS, RULES = "sysctls", "routes", "addresses", "neighbours", "packet filter"
 LIBVIRT, DOMAIN_STATES, TUN = "libvirt", "domain states", "tun"
 BGP_ROUTES, BFD = "BGP routes", "BFD"
@@ -91,6 +92,11 @@ def _of_compute() -> Iterator[Look]:
     yield _shell(TUN, "test -c /dev/net/tun && echo there || echo missing", str.strip)
     yield _shell(DHCP_ENTRIES, f"ls {DHCP}/hosts 2>/dev/null; true", str.split)
     yield _shell(DHCP_MOUNT, f"findmnt -no OPTIONS -T {DHCP} 2>/dev/null; true", str.strip)
+    log = "journalctl -u neutron-l2isolate-agent --since=-3min -o cat -n 300 --no-pager; true"
+    yield _shell(AGENT_LOG, log, read_agent_log)
+    yield _shell(
+        CONNTRACK, "cat /proc/sys/net/netfilter/nf_conntrack_count /proc/sys/net/netfilter/nf_conntrack_max", read_two
+    )
     yield Look(NEIGHBOURS, ["ip", "-j", "neigh", "show", "nud", "permanent"], read_neighbours)
     names = "grep -sHE '^host *=' /etc/nova/*.conf /etc/neutron/*.conf /etc/neutron/*.ini; true"
     yield _shell(NAMES, f"hostname; {names}", read_names)
@@ -235,6 +241,21 @@ def read_addresses(text: str) -> dict[str, dict[str, Any]]:
         for one in json.loads(text or "[]")
         if one
     }
+
+
+def read_agent_log(text: str) -> dict[str, Any]:
+    """The agent's last error: what it said, and when by its own clock (UTC, as the log has it); how many there were."""
+    wrong = [line for line in text.splitlines() if re.match(r"[-0-9]{10} [:0-9]{8}\S* \d+ ERROR ", line)]
+    if not wrong:
+        return {"errors": 0, "said": "", "when": ""}
+    told = [line for line in wrong if not re.search(r"ERROR \S+ (\[[^]]*\] )?(Traceback|  File|    |$)", line)]
+    said = re.sub(r"^\S+ \S+ \d+ ERROR \S+ (\[[^]]*\] )?", "", (told or wrong)[-1]).strip()[:200]
+    return {"errors": len(wrong), "said": said, "when": wrong[-1][:19].replace(" ", "T")}
+
+
+def read_two(text: str) -> list[int]:
+    """Two numbers, a line each."""
+    return [int(word) for word in text.split()]
 
 
 def read_neighbours(text: str) -> list[list[str]]:

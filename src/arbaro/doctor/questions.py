@@ -2,6 +2,7 @@
 """What the doctor asks OpenStack: each question is one or a few GETs, and a hole of its own when it is refused."""
 
 import base64
+import json
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 #: The place of what OpenStack says of itself.
 OPENSTACK = "OpenStack"
+QUOTAS, ZONES = "quotas", "zones"
 SERVERS, SERVICES, HYPERVISORS, MIGRATIONS, PLACEMENT = (
     "servers",
     "compute services",
@@ -84,6 +86,8 @@ def _server(one: Mapping[str, Any]) -> dict[str, Any]:
         "fault": fault.get("message", ""),
         "fault_at": fault.get("created", ""),
         "details": fault.get("details", "")[-3000:],
+        "zone": one.get("OS-EXT-AZ:availability_zone") or "",
+        "wants": {key: one["flavor"].get(key, 0) for key in ("vcpus", "ram", "disk")},
         "image": (one.get("image") or {}).get("id", "") if isinstance(one.get("image"), dict) else "",
         "groups": sorted({group["name"] for group in one.get("security_groups", [])}),
         "user_data": form_of(one.get("OS-EXT-SRV-ATTR:user_data")),
@@ -115,6 +119,31 @@ def services(connection: "Connection") -> list[dict[str, Any]]:
     return [{key: one.get(key) for key in keys} for one in found]
 
 
+def zones(connection: "Connection") -> dict[str, list[str]]:
+    """Availability zone → its hosts that run servers and are enabled."""
+    found = _get(connection, "compute", "/os-availability-zone/detail", NOVA_VERSION)["availabilityZoneInfo"]
+    return {
+        one["zoneName"]: sorted(
+            host for host, services in (one["hosts"] or {}).items() if services.get("nova-compute", {}).get("active")
+        )
+        for one in found
+    }
+
+
+def quotas(connection: "Connection") -> dict[str, dict[str, list[int]]]:
+    """Project with servers → what of its quota is limited: (in use, limit). Twenty projects at most are asked for."""
+    projects = sorted({one["project"] for one in servers(connection).values()})[:20]
+    found = {}
+    for project in projects:
+        body = _get(connection, "compute", f"/os-quota-sets/{project}/detail", NOVA_VERSION)["quota_set"]
+        found[project] = {
+            kind: [one["in_use"], one["limit"]]
+            for kind, one in body.items()
+            if kind in ("instances", "cores", "ram") and one["limit"] >= 0
+        }
+    return found
+
+
 def hypervisors(connection: "Connection") -> list[dict[str, Any]]:
     """Nova's hypervisors: their name, the host of their service, and the id that placement knows them by."""
     found = _get(connection, "compute", "/os-hypervisors/detail", NOVA_VERSION)["hypervisors"]
@@ -124,9 +153,19 @@ def hypervisors(connection: "Connection") -> list[dict[str, Any]]:
             "name": one["hypervisor_hostname"],
             "host": one["service"]["host"],
             "type": one["hypervisor_type"],
+            "architecture": _architecture(one.get("cpu_info")),
         }
         for one in found
     ]
+
+
+def _architecture(cpu_info: Any) -> str:
+    """The architecture of a hypervisor's processor; nova gives it as JSON, and older ones as JSON in a string."""
+    try:
+        found = json.loads(cpu_info) if isinstance(cpu_info, str) else cpu_info
+        return str(found["arch"])
+    except (ValueError, TypeError, KeyError):
+        return ""
 
 
 def migrations(connection: "Connection") -> list[dict[str, Any]]:
@@ -220,7 +259,15 @@ def subnets(connection: "Connection") -> dict[str, dict[str, Any]]:
 def images(connection: "Connection") -> dict[str, dict[str, Any]]:
     """Images, by id."""
     found = _pages(connection, "image", "/images?limit=200", "images")
-    return {one["id"]: {"name": one["name"], "status": one["status"], "size": one.get("size")} for one in found}
+    return {
+        one["id"]: {
+            "name": one["name"],
+            "status": one["status"],
+            "size": one.get("size"),
+            "architecture": one.get("hw_architecture") or one.get("architecture") or "",
+        }
+        for one in found
+    }
 
 
 QUESTIONS: Mapping[str, Callable[["Connection"], Any]] = {
@@ -235,6 +282,8 @@ QUESTIONS: Mapping[str, Callable[["Connection"], Any]] = {
     GROUPS: groups,
     SUBNETS: subnets,
     IMAGES: images,
+    ZONES: zones,
+    QUOTAS: quotas,
 }
 
 

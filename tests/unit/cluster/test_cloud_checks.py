@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 from arbaro.checks import NOTE, UNKNOWN, WARNING, Check, Finding, Spot, causes, consequences, judge, troubles
 from arbaro.cluster import evidence as collector
 from arbaro.cluster.checks import CHECKS
-from arbaro.doctor.links import LINKS
 from arbaro.cluster.checks.guests import CHAIN, broken_link, commands
 from arbaro.cluster.checks.machines import MACHINE_NOT_OFFERED
 from arbaro.cluster.drivers import L2ISOLATE, LINUXBRIDGE
 from arbaro.cluster.evidence import AGGREGATES, MACHINE_STATES, OFFERED_MACHINES, OPENSTACK, REPORTS, answer
 from arbaro.cluster.spec import CloudSpec
+from arbaro.doctor.links import LINKS
 from arbaro.envs import health
 from arbaro.evidence import Evidence, NotSeen, Seen, load_evidence
 from arbaro.settings import files_dir

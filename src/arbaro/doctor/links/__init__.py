@@ -1,13 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """All links of the doctor, in the order in which they are told: each is a pure function of evidence."""
 
+import contextlib
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from arbaro.checks import UNKNOWN, Check, Finding, Need, Spot
 from arbaro.cluster.checks import hosts, machines, openstack
 from arbaro.doctor.links import control, fabric, filters, ground, scheduling, servers
-from arbaro.doctor.site import SITE, controller
-from arbaro.evidence import Evidence
+from arbaro.doctor.site import SITE, controller, there
+from arbaro.evidence import Evidence, NotSeen, Seen
+
+#: What a check raises where a fact is not of the form that it knows, such as one of another version.
+NOT_AS_KNOWN = (KeyError, TypeError, ValueError, AttributeError, IndexError, StopIteration)
 
 
 def needs_round_trips(evidence: Evidence, spot: Spot) -> Iterator[Need]:
@@ -48,6 +53,19 @@ def needs_login(evidence: Evidence, spot: Spot) -> Iterator[Need]:
             yield control.SERVICE_PASSWORD.id, Spot(facts_of, f"{one['file']} [{one['section']}]")
 
 
+def unit_down(evidence: Evidence, spot: Spot) -> Finding | None:
+    """A unit is not what systemd calls active."""
+    found = hosts.unit_down(evidence, spot)
+    if found is None:
+        return None
+    start = (evidence.facts.get(spot.host, {}).get("start times") or Seen(error="-")).value or {}
+    result = start.get(spot.thing, {}).get("result", "success")
+    why = "" if result in ("success", "") else f" ({result})"
+    reset = f"systemctl reset-failed {spot.thing}; " if "failed" in found.saw else ""
+    mend = f'"{reset}systemctl restart {spot.thing}"' if reset else f"systemctl restart {spot.thing}"
+    return replace(found, saw=found.saw + why, run=there(evidence, spot.host, mend))
+
+
 def needs_read_write(evidence: Evidence, spot: Spot) -> Iterator[Need]:
     """A unit does not start on a disk that takes nothing."""
     seen = evidence.facts.get(spot.host, {}).get("disks")
@@ -56,6 +74,29 @@ def needs_read_write(evidence: Evidence, spot: Spot) -> Iterator[Need]:
     )
     if spot.thing == "l2isolate-dhcp":
         yield fabric.DHCP_READ_ONLY.id, Spot(spot.host)
+
+
+def guarded(check: Check) -> Check:
+    """The same check; evidence of another form than it knows is something that it could not look at, and no crash."""
+
+    def look(evidence: Evidence, spot: Spot) -> Finding | None:
+        try:
+            return check.look(evidence, spot)
+        except NOT_AS_KNOWN as error:
+            raise NotSeen(spot.host or evidence.about, check.id, f"it is of another form ({error!r})") from error
+
+    def spots(evidence: Evidence) -> Sequence[Spot]:
+        try:
+            return list(check.spots(evidence))
+        except NOT_AS_KNOWN as error:
+            raise NotSeen(evidence.about, check.id, f"it is of another form ({error!r})") from error
+
+    def needs(evidence: Evidence, spot: Spot) -> Sequence[Need]:
+        with contextlib.suppress(*NOT_AS_KNOWN):
+            return list(check.needs(evidence, spot))
+        return ()
+
+    return replace(check, look=look, spots=spots, needs=needs)
 
 
 def each_hole(evidence: Evidence) -> list[Spot]:
@@ -92,7 +133,7 @@ STAGES: Sequence[tuple[str, Sequence[Check]]] = (
             hosts.HOST_DOWN,
             hosts.HOST_UNREACHABLE,
             ground.DISK_FULL,
-            ground.also(hosts.UNIT_DOWN, needs_read_write),
+            ground.also(replace(hosts.UNIT_DOWN, look=unit_down), needs_read_write),
             ground.PROCESS_STOPPED,
         ),
     ),
@@ -127,6 +168,7 @@ STAGES: Sequence[tuple[str, Sequence[Check]]] = (
             servers.GUEST_GONE,
             servers.GUEST_OFF,
             servers.GUEST_PAUSED,
+            servers.GUEST_UNKNOWN,
         ),
     ),
     (
@@ -138,6 +180,9 @@ STAGES: Sequence[tuple[str, Sequence[Check]]] = (
             scheduling.PROVIDER_EMPTY,
             scheduling.ALLOCATIONS_ORPHANED,
             scheduling.RECORD_OF_NOBODY,
+            servers.FITS_NO_HOST,
+            servers.TASK_STUCK,
+            servers.QUOTA_USED_UP,
             openstack.AGGREGATE_LACKS_HOST,
             openstack.AGGREGATE_LEFT_BEHIND,
         ),
@@ -145,6 +190,7 @@ STAGES: Sequence[tuple[str, Sequence[Check]]] = (
     (
         "ports are bound, taps and routes are there, DHCP knows them",
         (
+            ground.AGENT_FAILS,
             servers.PORT_ELSEWHERE,
             fabric.TAP_UNREADY,
             servers.PORT_DOWN,
@@ -156,6 +202,7 @@ STAGES: Sequence[tuple[str, Sequence[Check]]] = (
     (
         "nothing on the way drops packets",
         (
+            ground.CONNTRACK_FULL,
             ground.FORWARDING_OFF,
             ground.RP_FILTER_STRICT,
             ground.ONE_LEG_FOR_ALL,
@@ -190,7 +237,7 @@ OTHERS: Sequence[Check] = (
     hosts.HOST_OUTDATED,
     NOT_LOOKED_AT,
 )
-LINKS: Sequence[Check] = (*(check for _, checks in STAGES for check in checks), *OTHERS)
+LINKS: Sequence[Check] = tuple(guarded(one) for one in (*(check for _, checks in STAGES for check in checks), *OTHERS))
 #: What comes back by itself after a start, and is not judged before.
 COMES_BACK = frozenset(
     check.id
@@ -206,6 +253,7 @@ COMES_BACK = frozenset(
         fabric.TAP_UNREADY,
         fabric.ROUTE_MISSING,
         fabric.DHCP_ENTRY_MISSING,
+        ground.AGENT_FAILS,
         filters.FILTER_MISSING,
         fabric.SESSION_DOWN,
         fabric.BFD_FLAPS,

@@ -97,12 +97,12 @@ def _out_of_order(rules: list[list[Any]]) -> tuple[int, str] | None:
 
 def _here_only(evidence: Evidence, spot: Spot, rules: list[list[Any]]) -> tuple[int, str] | None:
     """A rule in a chain that is the same everywhere, and no other host has it."""
-    others = [
-        {words for _, words in chains[spot.thing]["rules"]}
-        for host in hosts_in(evidence, COMPUTE)
-        if host != spot.host and is_open(chains := seen(evidence, hostlooks.RULES, host).get(TABLE, {}))
-    ]
-    if spot.thing not in ALIKE or not others or not is_open(evidence.value(spot.host, hostlooks.RULES)[TABLE]):
+    if spot.thing not in ALIKE or not is_open(evidence.value(spot.host, hostlooks.RULES)[TABLE]):
+        return None
+    tables = [seen(evidence, hostlooks.RULES, host) for host in hosts_in(evidence, COMPUTE) if host != spot.host]
+    filled = [one[TABLE] for one in tables if is_open(one.get(TABLE, {}))]
+    others = [{words for _, words in chains.get(spot.thing, {"rules": []})["rules"]} for chains in filled]
+    if not others:
         return None
     return next(((handle, words) for handle, words in rules if not any(words in other for other in others)), None)
 

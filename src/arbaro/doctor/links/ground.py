@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from arbaro.checks import ERROR, WARNING, Check, Finding, Need, Spot
 from arbaro.cluster.checks.hosts import HOST_DOWN, HOST_UNREACHABLE, UNIT_DOWN, each_thing
 from arbaro.doctor import hostlooks
+from arbaro.doctor.ports import moment
 from arbaro.doctor.site import each_host_in, there
 from arbaro.evidence import Evidence
 from arbaro.hosts import COMPUTE, TOR
@@ -14,6 +15,8 @@ from arbaro.hosts import COMPUTE, TOR
 FEW, SHARE = 512 * 2**20, 0.02
 #: For the disks of servers: with less than this, hardly a server finds room.
 FEW_FOR_SERVERS = 2**30
+#: Seconds within which an agent that fails says so again.
+STILL = 75
 INSTANCES = "/var/lib/nova/instances"
 
 
@@ -116,6 +119,52 @@ def tun_missing(evidence: Evidence, spot: Spot) -> Finding | None:
     )
 
 
+def agent_fails(evidence: Evidence, spot: Spot) -> Finding | None:
+    """The network agent works, and fails at what it does, again and again."""
+    seen = evidence.facts[spot.host][hostlooks.AGENT_LOG]
+    found = evidence.value(spot.host, hostlooks.AGENT_LOG)
+    if not found["errors"] or seen.at - moment(found["when"]) > STILL:
+        return None
+    return Finding(
+        spot.host,
+        f"the network agent fails: {found['said']}",
+        "new servers wait for it, and fail after two minutes",
+        there(evidence, spot.host, "journalctl -u neutron-l2isolate-agent -n 50"),
+    )
+
+
+def needs_what_it_asks(evidence: Evidence, spot: Spot) -> Iterator[Need]:
+    """The agent asks neutron-server by the queue, and the kernel."""
+    yield from needs_the_host(evidence, spot)
+    yield from working(spot.host, "neutron-l2isolate-agent")
+    controllers = [host for host, groups in (evidence.should("site", "groups") or {}).items() if "controller" in groups]
+    for host in controllers:
+        yield from needs_the_host(evidence, Spot(host))
+        yield from working(host, "neutron-server", "rabbitmq-server", "mariadb")
+        for check in ("queue-silent", "queue-blocked", "database-silent", "database-full"):
+            yield check, Spot(host)
+        yield "queue-refuses", Spot(host, "neutron")
+
+
+def each_agent(evidence: Evidence) -> list[Spot]:
+    """The computes whose network agent is this one."""
+    hosts = each_host_in(COMPUTE)(evidence)
+    return [spot for spot in hosts if "neutron-l2isolate-agent" in evidence.should(spot.host, "units", ())]
+
+
+def conntrack_full(evidence: Evidence, spot: Spot) -> Finding | None:
+    """The kernel's table of connections is full: new ones are dropped at random."""
+    count, most = evidence.value(spot.host, hostlooks.CONNTRACK)
+    if count < 0.95 * most:
+        return None
+    return Finding(
+        spot.host,
+        f"the kernel tracks {count} connections, and {most} is all that it can",
+        "new connections are dropped at random",
+        there(evidence, spot.host, f"sysctl -w net.netfilter.nf_conntrack_max={most * 2}"),
+    )
+
+
 def forwarding_off(evidence: Evidence, spot: Spot) -> Finding | None:
     """The kernel forwards nothing."""
     if evidence.value(spot.host, hostlooks.SYSCTLS)["net.ipv4.ip_forward"] == "1":
@@ -176,6 +225,8 @@ PROCESS_STOPPED = Check("process-stopped", ERROR, each_thing("units"), process_s
 DISK_FULL = Check("disk-full", ERROR, each_disk, disk_full, needs_the_host)
 LIBVIRT_SILENT = Check("libvirt-silent", ERROR, each_host_in(COMPUTE), libvirt_silent, needs_libvirtd)
 TUN_MISSING = Check("tun-missing", ERROR, each_host_in(COMPUTE), tun_missing, needs_the_host)
+AGENT_FAILS = Check("agent-fails", ERROR, each_agent, agent_fails, needs_what_it_asks)
+CONNTRACK_FULL = Check("conntrack-full", ERROR, each_host_in(COMPUTE), conntrack_full, needs_the_host)
 FORWARDING_OFF = Check("forwarding-off", ERROR, each_host_in(COMPUTE, TOR), forwarding_off, needs_the_host)
 RP_FILTER_STRICT = Check("rp-filter-strict", ERROR, each_host_in(COMPUTE, TOR), rp_filter_strict, needs_the_host)
 ONE_LEG_FOR_ALL = Check("one-leg-for-all", WARNING, each_host_in(COMPUTE), one_leg_for_all, needs_the_host)

@@ -4,17 +4,29 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from arbaro.checks import ERROR, NOTE, Check, Finding, Need, Spot
+from arbaro.checks import ERROR, NOTE, WARNING, Check, Finding, Need, Spot
 from arbaro.doctor import hostlooks
 from arbaro.doctor.links.ground import needs_the_host, working
-from arbaro.doctor.ports import named, running, seen, server_ports
-from arbaro.doctor.questions import GROUPS, OPENSTACK, PORTS, SERVERS
+from arbaro.doctor.ports import moment, named, running, seen, server_ports
+from arbaro.doctor.questions import (
+    GROUPS,
+    HYPERVISORS,
+    IMAGES,
+    OPENSTACK,
+    PLACEMENT,
+    PORTS,
+    QUOTAS,
+    SERVERS,
+    ZONES,
+)
 from arbaro.doctor.site import SITE, client, controller, hosts_in, there
 from arbaro.evidence import Evidence
 from arbaro.hosts import COMPUTE
 
 #: virDomainState, and what of virDomainPausedReason is a disk's fault.
 RUNNING, PAUSED, IO_ERROR = 1, 3, 5
+#: Seconds after which a task of nova's is not slow but stuck; building and moving may take longer.
+STUCK = 900
 
 
 def each_failed(evidence: Evidence) -> list[Spot]:
@@ -56,6 +68,7 @@ def needs_all_that_builds(evidence: Evidence, spot: Spot) -> Iterator[Need]:
     yield from (("queue-refuses", Spot(host, user)) for user in evidence.should(SITE, "queue users", ()))
     yield from (("endpoint-dead", Spot(thing=one["url"])) for one in seen(evidence, "catalog") or [])
     yield from (("image-file-gone", Spot(host, image)) for image in seen(evidence, "images"))
+    yield "fits-no-host", Spot(thing=spot.thing)
     for one in hosts_in(evidence, COMPUTE):
         yield from needs_building_host(evidence, Spot(one))
 
@@ -279,6 +292,119 @@ def user_data_no_shebang(evidence: Evidence, spot: Spot) -> Finding | None:
     )
 
 
+def each_guest(evidence: Evidence) -> list[Spot]:
+    """All guests that libvirt has on computes."""
+    hosts = hosts_in(evidence, COMPUTE)
+    return [
+        Spot(host, number)
+        for host in hosts
+        for number in (seen(evidence, hostlooks.LIBVIRT, host) or {}).get("domains", {})
+    ]
+
+
+def guest_unknown(evidence: Evidence, spot: Spot) -> Finding | None:
+    """A guest runs on a host, and nova knows nothing of it, or has it elsewhere."""
+    server = evidence.value(OPENSTACK, SERVERS).get(spot.thing)
+    moving = {one["instance_uuid"] for one in seen(evidence, "migrations") or []}
+    name = evidence.value(spot.host, hostlooks.LIBVIRT)["domains"][spot.thing]
+    if spot.thing in moving or (server and (server["host"] == spot.host or server["task_state"])):
+        return None
+    if server is None:
+        saw, means = f"the guest {name} is no server of nova's", "it takes memory that nova offers to others"
+    elif _state(evidence, spot)[:1] == [RUNNING]:
+        saw = f"the guest {name} runs here, and nova has its server {server['name']} on {server['host']}"
+        means = "the same server may run twice, and spoil its disk"
+    else:
+        return None
+    return Finding(spot.host, saw, means, there(evidence, spot.host, f"virsh destroy {name}"))
+
+
+def each_busy(evidence: Evidence) -> list[Spot]:
+    """All servers to which something is being done."""
+    return [Spot(one["host"] or "", number) for number, one in seen(evidence, SERVERS).items() if one["task_state"]]
+
+
+def task_stuck(evidence: Evidence, spot: Spot) -> Finding | None:
+    """Something was begun with a server long ago, and has not ended: nova refuses everything else meanwhile."""
+    one = evidence.value(OPENSTACK, SERVERS)[spot.thing]
+    age = evidence.facts[OPENSTACK][SERVERS].at - moment(one["updated"])
+    if age < STUCK:
+        return None
+    saw = f"{one['name']} is {one['task_state']} since {age / 60:.0f} min"
+    means = "nova refuses everything else until that ends"
+    return Finding(spot.host or one["name"], saw, means, client(evidence, f"server set --state active {spot.thing}"))
+
+
+def each_refused(evidence: Evidence) -> list[Spot]:
+    """All servers for which nova found no host."""
+    found = seen(evidence, SERVERS).items()
+    return [Spot(thing=number) for number, one in found if one["status"] == "ERROR" and not one["host"]]
+
+
+def fits_no_host(evidence: Evidence, spot: Spot) -> Finding | None:
+    """A server asks for what no host has: a zone, an architecture, or more than the largest host."""
+    one = evidence.value(OPENSTACK, SERVERS)[spot.thing]
+    zones = {zone: hosts for zone, hosts in evidence.value(OPENSTACK, ZONES).items() if hosts}
+    image = evidence.value(OPENSTACK, IMAGES).get(one["image"], {"architecture": "", "name": ""})
+    here = {hypervisor["architecture"] for hypervisor in evidence.value(OPENSTACK, HYPERVISORS)} - {""}
+    if one["zone"] and zones and one["zone"] not in zones:
+        saw = (
+            f"it asks for the availability zone {one['zone']}, and the zones with hosts are {', '.join(sorted(zones))}"
+        )
+        mend = client(evidence, "availability zone list --compute")
+        misplaced = [zone for zone in zones if zone not in ("nova", "internal")]
+        if one["zone"] == "nova" and misplaced:
+            mend = client(evidence, f"aggregate list --long  # a zone of its own took the hosts out of {one['zone']}")
+    elif image["architecture"] and here and image["architecture"] not in here:
+        saw = f"its image {image['name']} is for {image['architecture']}, and the hosts are {', '.join(sorted(here))}"
+        mend = client(evidence, f"image unset --property hw_architecture {image['name']}")
+    elif lack := _too_large(evidence, one["wants"]):
+        saw, mend = f"its flavor asks for {lack}", client(evidence, "flavor list")
+    else:
+        return None
+    return Finding(one["name"], saw, "so nova found no host for it", mend)
+
+
+def _too_large(evidence: Evidence, wants: Mapping[str, int]) -> str:
+    """What of a flavor is more than the largest host has, all servers away."""
+    kinds = {"vcpus": "VCPU", "ram": "MEMORY_MB", "disk": "DISK_GB"}
+    for word, kind in kinds.items():
+        rooms = [
+            (one["inventories"][kind]["total"] - one["inventories"][kind]["reserved"])
+            * one["inventories"][kind]["allocation_ratio"]
+            for one in evidence.value(OPENSTACK, PLACEMENT).values()
+            if kind in one["inventories"]
+        ]
+        if rooms and wants[word] > max(rooms):
+            return f"{wants[word]} {kind}, and the largest host has {max(rooms):.0f}"
+    return ""
+
+
+def each_project(evidence: Evidence) -> list[Spot]:
+    """All projects that have servers."""
+    return [Spot(thing=project) for project in seen(evidence, QUOTAS)]
+
+
+def quota_used_up(evidence: Evidence, spot: Spot) -> Finding | None:
+    """A project's quota is used up, and servers that never started count."""
+    full = [kind for kind, (used, most) in evidence.value(OPENSTACK, QUOTAS)[spot.thing].items() if used >= most]
+    found = evidence.value(OPENSTACK, SERVERS).items()
+    dead = [
+        number
+        for number, one in found
+        if one["project"] == spot.thing and one["status"] == "ERROR" and not one["launched"]
+    ]
+    if not full or not dead:
+        return None
+    used, most = evidence.value(OPENSTACK, QUOTAS)[spot.thing][full[0]]
+    return Finding(
+        f"project {spot.thing}",
+        f"its quota of {full[0]} is used up ({used} of {most}), and {len(dead)} servers that never started count",
+        "it gets no new server",
+        client(evidence, f"server delete {' '.join(dead)}"),
+    )
+
+
 def each_resting(evidence: Evidence) -> list[Spot]:
     """All servers that do not run because somebody asked for it."""
     states = ("stopped", "paused", "suspended", "shelved", "shelved_offloaded", "soft-delete", "rescued")
@@ -301,6 +427,10 @@ def server_rests(evidence: Evidence, spot: Spot) -> Finding | None:
     return Finding(one["name"], f"it is {one['vm_state']}, as was asked for", "", mend)
 
 
+GUEST_UNKNOWN = Check("guest-unknown", ERROR, each_guest, guest_unknown, needs_libvirt)
+TASK_STUCK = Check("task-stuck", ERROR, each_busy, task_stuck, needs_all_that_builds)
+FITS_NO_HOST = Check("fits-no-host", ERROR, each_refused, fits_no_host)
+QUOTA_USED_UP = Check("quota-used-up", WARNING, each_project, quota_used_up)
 SERVER_ERROR = Check("server-error", NOTE, each_failed, server_error, needs_all_that_builds)
 SERVER_RESTS = Check("server-rests", NOTE, each_resting, server_rests)
 GUEST_GONE = Check("guest-gone", ERROR, each_running, guest_gone, needs_libvirt)
