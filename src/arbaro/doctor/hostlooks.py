@@ -8,6 +8,7 @@ then a value, not a hole: that somebody does not answer is evidence.
 import json
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,8 @@ STOPPED, STARTED, DISKS, NAMES = "stopped processes", "start times", "disks", "n
 AGENT_LOG, CONNTRACK = "the agent's log", "tracked connections"
 SYSCTLS, ROUTES, ADDRESSES, NEIGHBOURS, RULES = "sysctls", "routes", "addresses", "neighbours", "packet filter"
 LIBVIRT, DOMAIN_STATES, TUN = "libvirt", "domain states", "tun"
-BGP_ROUTES, BFD = "BGP routes", "BFD"
+BGP_ROUTES, BFD, REFUSALS, POLICY_ROUTING = "BGP routes", "BFD", "FRR's refusals", "policy routing"
+FROZEN_GUESTS, SERVED_TAPS, DOORS = "frozen guests", "taps in the filter", "doors of the controller"
 DHCP_ENTRIES, DHCP_MOUNT = "DHCP entries", "DHCP's file system"
 QUEUE, DATABASE, KEYS, LOGINS, POLICIES = "queue", "database", "keystone's keys", "logins", "policies"
 IMAGE_FILES, WAY_TO_GUESTS, URLS = "image files", "the way to servers", "endpoints"
@@ -70,25 +72,34 @@ def looks(host: Host, units: Sequence[str], wanted: "Wishes") -> Iterator[Look]:
             yield _python(URLS, "urls_there.py", wanted.urls, 12)
 
 
+@dataclass(frozen=True)
 class Wishes:
-    """What is known before the hosts are looked at."""
+    """What is known before the hosts are looked at: addresses to ask, one that stands for all servers, policy files."""
 
-    def __init__(self, urls: Sequence[str] = (), guest: str = "", policies: Sequence[str] = ()) -> None:
-        self.urls, self.guest, self.policies = list(urls), guest, list(policies)
+    urls: Sequence[str] = ()
+    guest: str = ""
+    policies: Sequence[str] = ()
 
 
 def _of_any(units: Sequence[str]) -> Iterator[Look]:
-    yield Look(STOPPED, ["ps", "-eo", "stat=,pid=,unit=,comm="], read_stopped)
+    yield Look(STOPPED, ["ps", "-ww", "-eo", "stat=,pid=,comm=,unit="], read_stopped)
     names = [f"{unit}.service" for unit in units]
     show = ["systemctl", "show", "--timestamp=unix", "--property=Id,ActiveEnterTimestamp,Result,NRestarts"]
     if names:
         yield Look(STARTED, [*show, *names], read_starts)
-    yield _shell(DISKS, f"df -B1 --output=target,size,avail {' '.join(DIRECTORIES)} 2>/dev/null; true", read_disks)
+    yield _shell(
+        DISKS, f"df -B1 --output=target,size,avail,itotal,iavail {' '.join(DIRECTORIES)} 2>/dev/null; true", read_disks
+    )
 
 
 def _of_compute() -> Iterator[Look]:
     yield _shell(LIBVIRT, _limited(4, "virsh -r -c qemu:///system list --all --uuid --name"), read_domains)
     yield _shell(DOMAIN_STATES, _limited(4, "virsh -r -c qemu:///system domstats --state"), read_domain_states)
+    taps = ("ingress_of", "egress_of")
+    for name in taps:
+        yield Look(
+            f"{SERVED_TAPS}: {name}", ["nft", "-j", "list", "map", "inet", "arbaro_l2isolate", name], read_elements
+        )
     yield _shell(TUN, "test -c /dev/net/tun && echo there || echo missing", str.strip)
     yield _shell(DHCP_ENTRIES, f"ls {DHCP}/hosts 2>/dev/null; true", str.split)
     yield _shell(DHCP_MOUNT, f"findmnt -no OPTIONS -T {DHCP} 2>/dev/null; true", str.strip)
@@ -110,6 +121,9 @@ def _of_fabric() -> Iterator[Look]:
     # A host without the tool has no rules of that kind that anybody could have made on it.
     nft = "command -v nft >/dev/null || { echo '{\"nftables\": []}'; exit; }; nft -j -t -a list ruleset"
     yield _shell(RULES, nft, read_rules)
+    yield Look(POLICY_ROUTING, ["ip", "-j", "rule", "show"], read_policy_routing)
+    config = "vtysh -c 'show running-config'; echo ==; cat /etc/frr/frr.conf"
+    yield _shell(REFUSALS, config, read_refusals)
     yield Look(BGP_ROUTES, ["vtysh", "-c", "show bgp ipv4 unicast json"], read_bgp)
     yield Look(BFD, ["vtysh", "-c", "show bfd peers counters json", "-c", "show bfd peers json"], read_bfd)
 
@@ -150,9 +164,11 @@ def read_stopped(text: str) -> dict[str, dict[str, Any]]:
     """Unit → a process of it that is stopped (T) or traced (t); systemd calls such a unit active."""
     found: dict[str, dict[str, Any]] = {}
     for line in text.splitlines():
-        state, pid, unit, command = line.split(None, 3)
-        if state[0] in "Tt" and unit.endswith(".service"):
-            found.setdefault(unit.removesuffix(".service"), {"pid": int(pid), "command": command, "state": state[0]})
+        state, pid, rest = line.split(None, 2)
+        command, _, unit = rest.rpartition(" ")
+        if state[0] in "Tt" and unit.endswith((".service", ".scope")):
+            one = {"pid": int(pid), "command": command.strip(), "state": state[0]}
+            found.setdefault(unit.removesuffix(".service"), one)
     return found
 
 
@@ -171,9 +187,13 @@ def read_starts(text: str) -> dict[str, dict[str, Any]]:
 
 
 def read_disks(text: str) -> dict[str, dict[str, int]]:
-    """Mount point → its size and what is free, in bytes."""
-    rows = [line.split() for line in text.splitlines()[1:]]
-    return {target: {"size": int(size), "free": int(free)} for target, size, free in rows}
+    """Mount point → its size and what is free, in bytes and in files (0 where the file system does not count them)."""
+    names = ("size", "free", "files", "files free")
+    found = {}
+    for line in text.splitlines()[1:]:
+        target, *words = line.split()
+        found[target] = {name: int(word) if word.isdigit() else 0 for name, word in zip(names, words, strict=True)}
+    return found
 
 
 def read_domains(text: str) -> dict[str, Any]:
@@ -228,6 +248,34 @@ def read_routes(text: str) -> list[dict[str, Any]]:
         }
         for one in json.loads(text or "[]")
     ]
+
+
+def read_policy_routing(text: str) -> list[str]:
+    """Rules of policy routing beyond the kernel's own three, in words."""
+    known = {"local", "main", "default"}
+    return [
+        " ".join(f"{key} {value}" for key, value in one.items() if key not in ("priority", "protocol"))
+        for one in json.loads(text or "[]")
+        if one.get("table") not in known or one.get("src") != "all" or "iif" in one or "oif" in one or "fwmark" in one
+    ]
+
+
+def read_refusals(text: str) -> list[str]:
+    """Lines by which FRR refuses routes now, and which its file does not have."""
+    now, _, file = text.partition("\n==\n")
+    known = {_without_number(line) for line in file.splitlines()}
+    lines = [line.strip() for line in now.splitlines()]
+    return [line for line in lines if re.search(r"\bdeny\b", line) and _without_number(line) not in known]
+
+
+def _without_number(line: str) -> str:
+    return re.sub(r" seq \d+", "", line.strip())
+
+
+def read_elements(text: str) -> list[str]:
+    """The keys of a map of nftables."""
+    (found,) = (one["map"] for one in json.loads(text)["nftables"] if "map" in one)
+    return [element[0] for element in found.get("elem", [])]
 
 
 def read_addresses(text: str) -> dict[str, dict[str, Any]]:

@@ -17,7 +17,7 @@ from arbaro.looks import look_at_hosts
 from arbaro.openstack import connect
 from arbaro.releases import load_release
 from arbaro.runs import current_run
-from arbaro.services import load_services
+from arbaro.services import find_service, load_services
 
 if TYPE_CHECKING:
     from arbaro.cluster.cloud import Cloud
@@ -54,6 +54,8 @@ def of_site(cloud: "Cloud") -> Evidence:
         "configure": _configure(cloud),
         "groups": {host.name: sorted(host.roles) for host in cloud.spec.hosts},
         "network": cloud.spec.network,
+        "queue": queue_door(),
+        "doors": sorted({port.number for service in services for port in service.ports.values()}),
         "queue users": [service.name for service in services if service.rabbitmq],
         "ports": {service.name: service.api for service in services if service.type},
         "policies": {
@@ -97,7 +99,12 @@ def _openstack(cloud: "Cloud") -> Evidence:
 
 def _urls(asked: Evidence) -> list[str]:
     seen = asked.facts[questions.OPENSTACK][questions.ENDPOINTS]
-    return [] if seen.error else sorted({one["url"] for one in seen.value})
+    return [queue_door(), *([] if seen.error else sorted({one["url"] for one in seen.value}))]
+
+
+def queue_door() -> str:
+    """Where the cloud's hosts find the queue."""
+    return f"tcp://{CONTROLLER}:{find_service('rabbitmq').ports['amqp'].number}"
 
 
 def _a_guest(cloud: "Cloud") -> str:

@@ -20,6 +20,7 @@ OF_THE_WAY = frozenset(
         "way-in-missing",
         "session-down",
         "bfd-flaps",
+        "routing-rule",
         "other-firewall",
         "forwarding-off",
         "rp-filter-strict",

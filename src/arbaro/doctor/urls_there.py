@@ -1,9 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Runs on a host, by its own Python: asks each URL once, and prints {URL: HTTP status, or why there is none}."""
+"""Runs on a host, by its own Python: asks each URL once, and prints {URL: HTTP status, or why there is none}.
+
+Of tcp://HOST:PORT it only says whether somebody takes the connection: 0.
+"""
 
 from __future__ import annotations
 
 import json
+import socket
 import sys
 import threading
 import urllib.error
@@ -15,6 +19,10 @@ SECONDS = 5
 def answer(url: str) -> int | str:
     """Ask one URL, without following where it leads to."""
     try:
+        if url.startswith("tcp://"):
+            host, _, port = url[len("tcp://") :].rpartition(":")
+            with socket.create_connection((host, int(port)), SECONDS):
+                return 0
         with urllib.request.urlopen(url, timeout=SECONDS) as reply:
             return int(reply.status)
     except urllib.error.HTTPError as error:

@@ -27,6 +27,7 @@ def needs_round_trips(evidence: Evidence, spot: Spot) -> Iterator[Need]:
         for check in ("queue-silent", "queue-blocked", "database-silent", "database-full", "keystone-keys")
     )
     yield "queue-refuses", Spot(host, vhost)
+    yield "queue-unreachable", Spot(spot.host)
     yield "libvirt-silent", Spot(spot.host)
     names = evidence.facts.get(spot.host, {}).get("names in configuration")
     files = list(names.value["said"]) if names and not names.error else []
@@ -135,6 +136,7 @@ STAGES: Sequence[tuple[str, Sequence[Check]]] = (
             ground.DISK_FULL,
             ground.also(replace(hosts.UNIT_DOWN, look=unit_down), needs_read_write),
             ground.PROCESS_STOPPED,
+            ground.GUEST_FROZEN,
         ),
     ),
     (
@@ -145,6 +147,7 @@ STAGES: Sequence[tuple[str, Sequence[Check]]] = (
             control.QUEUE_SILENT,
             control.QUEUE_BLOCKED,
             control.QUEUE_REFUSES,
+            control.QUEUE_UNREACHABLE,
             control.QUEUE_UNREAD,
         ),
     ),
@@ -209,6 +212,8 @@ STAGES: Sequence[tuple[str, Sequence[Check]]] = (
             filters.FILTER_MISSING,
             filters.OTHER_FIREWALL,
             filters.FOREIGN_RULE,
+            filters.FILTER_INCOMPLETE,
+            filters.ROUTING_RULE,
         ),
     ),
     (
@@ -255,6 +260,8 @@ COMES_BACK = frozenset(
         fabric.DHCP_ENTRY_MISSING,
         ground.AGENT_FAILS,
         filters.FILTER_MISSING,
+        filters.FILTER_INCOMPLETE,
+        control.QUEUE_UNREACHABLE,
         fabric.SESSION_DOWN,
         fabric.BFD_FLAPS,
         fabric.PREFIX_FILTERED,

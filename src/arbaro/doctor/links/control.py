@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from arbaro.checks import ERROR, Check, Finding, Need, Spot
 from arbaro.doctor import hostlooks
 from arbaro.doctor.links.ground import needs_the_host, working
+from arbaro.doctor.ports import seen
 from arbaro.doctor.questions import ENDPOINTS, IMAGES, OPENSTACK
 from arbaro.doctor.site import SITE, client, controller, each_host_in, hosts_in, there
 from arbaro.evidence import Evidence
@@ -78,6 +79,30 @@ def needs_open_queue(evidence: Evidence, spot: Spot) -> Iterator[Need]:
     yield QUEUE_BLOCKED.id, Spot(spot.host)
 
 
+def each_door(evidence: Evidence) -> list[Spot]:
+    """All computes: each of them must reach the queue."""
+    return [Spot(host) for host in hosts_in(evidence, COMPUTE)]
+
+
+def queue_unreachable(evidence: Evidence, spot: Spot) -> Finding | None:
+    """A host gets no connection to the queue."""
+    door = evidence.should(SITE, "queue")
+    said = evidence.value(spot.host, hostlooks.URLS).get(door)
+    if said in (0, None):
+        return None
+    mend = there(evidence, spot.host, "nft list ruleset")
+    return Finding(spot.host, f"it gets no connection to the queue ({door}): {said}", "its services hear nothing", mend)
+
+
+def needs_door(evidence: Evidence, spot: Spot) -> Iterator[Need]:
+    """A connection needs both ends, and nothing in between that refuses it."""
+    yield from needs_queue(evidence, Spot(controller(evidence)))
+    yield from needs_the_host(evidence, spot)
+    for host in (spot.host, controller(evidence)):
+        tables = seen(evidence, hostlooks.RULES, host)
+        yield from (("other-firewall", Spot(host, table)) for table in tables)
+
+
 def each_unread(evidence: Evidence) -> list[Spot]:
     """Each queue in which messages wait."""
     host = controller(evidence)
@@ -113,6 +138,7 @@ def needs_reader(evidence: Evidence, spot: Spot) -> Iterator[Need]:
     vhost, _, name = spot.thing.partition("/")
     yield QUEUE_REFUSES.id, Spot(spot.host, vhost)
     _, _, host = name.partition(".")
+    yield QUEUE_UNREACHABLE.id, Spot(host)
     for one in (host, spot.host):
         yield from needs_the_host(evidence, Spot(one))
         yield from working(one, "nova-compute", "nova-conductor", "nova-scheduler", "neutron-server")
@@ -363,6 +389,7 @@ def each_way_in(evidence: Evidence) -> list[Spot]:
 QUEUE_SILENT = Check("queue-silent", ERROR, each_host_in(CONTROLLER), queue_silent, needs_queue)
 QUEUE_BLOCKED = Check("queue-blocked", ERROR, each_host_in(CONTROLLER), queue_blocked, needs_queue)
 QUEUE_REFUSES = Check("queue-refuses", ERROR, each_queue_user, queue_refuses, needs_open_queue)
+QUEUE_UNREACHABLE = Check("queue-unreachable", ERROR, each_door, queue_unreachable, needs_door)
 QUEUE_UNREAD = Check("queue-unread", ERROR, each_unread, queue_unread, needs_reader)
 DATABASE_SILENT = Check("database-silent", ERROR, each_host_in(CONTROLLER), database_silent, needs_database)
 DATABASE_FULL = Check("database-full", ERROR, each_host_in(CONTROLLER), database_full, needs_open_database)

@@ -43,15 +43,22 @@ def prefix_filtered(evidence: Evidence, spot: Spot) -> Finding | None:
     port = _port(evidence, spot)
     known = evidence.value(spot.host, hostlooks.BGP_ROUTES)["routes"]
     in_kernel = _routes_to(evidence, spot.host, port)
-    lost = [address for address in port.addresses if address in in_kernel and f"{address}/32" not in known]
+    refusals = evidence.value(spot.host, hostlooks.REFUSALS)
+    # FRR heeds a new refusal only some seconds later.
+    lost = [
+        address
+        for address in port.addresses
+        if address in in_kernel and (f"{address}/32" not in known or any(f"{address}/32" in line for line in refusals))
+    ]
     if not lost:
         return None
     name = named(evidence, port.server)
+    mend = f"vtysh -c \"'conf t'\" -c \"'no {refusals[0]}'\"" if refusals else "systemctl restart frr"
     return Finding(
         spot.host,
         f"FRR does not announce {lost[0]} ({name}), although the kernel has the route",
-        "a filter of FRR refuses it: other hosts do not find the server",
-        there(evidence, spot.host, f"vtysh -c \"'conf t'\" -c \"'no ip prefix-list GUESTS seq 1 deny {lost[0]}/32'\""),
+        f"it refuses it by: {refusals[0]}" if refusals else "other hosts do not find the server",
+        there(evidence, spot.host, mend),
     )
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from arbaro.checks import ERROR, Check, Finding, Need, Spot
 from arbaro.doctor import hostlooks
 from arbaro.doctor.links.ground import needs_the_host, working
-from arbaro.doctor.ports import ports_on, seen
+from arbaro.doctor.ports import named, ports_on, seen, server_ports
 from arbaro.doctor.questions import GROUPS
 from arbaro.doctor.site import SITE, hosts_in, there
 from arbaro.evidence import Evidence
@@ -41,7 +41,12 @@ def each_table(evidence: Evidence) -> list[Spot]:
 def other_firewall(evidence: Evidence, spot: Spot) -> Finding | None:
     """A packet filter that is not the cloud's drops packets on the way to servers."""
     chains = evidence.value(spot.host, hostlooks.RULES)[spot.thing]
-    bad = [(name, chain) for name, chain in chains.items() if chain["hook"] in ON_THE_WAY and _drops(chain, chains)]
+    ports = [str(port) for port in evidence.should(SITE, "doors", ())]
+    bad = [
+        (name, chain)
+        for name, chain in chains.items()
+        if (chain["hook"] in ON_THE_WAY and _drops(chain, chains)) or (chain["hook"] and _closes(chain, ports))
+    ]
     if not bad:
         return None
     name, chain = bad[0]
@@ -64,6 +69,14 @@ def _drops(chain: Mapping[str, Any], chains: Mapping[str, Any], seen_before: fro
             ):
                 return True
     return False
+
+
+def _closes(chain: Mapping[str, Any], ports: list[str]) -> bool:
+    """Say whether a rule drops what goes to one of the cloud's own ports. A host may well have a filter of its own."""
+    return any(
+        DROPS.search(words) and any(re.search(rf'"field": "dport".*"right": {port}\b', words) for port in ports)
+        for _, words in chain["rules"]
+    )
 
 
 def each_filter(evidence: Evidence) -> list[Spot]:
@@ -161,4 +174,58 @@ def each_l2isolate_host(evidence: Evidence) -> list[Spot]:
 
 OTHER_FIREWALL = Check("other-firewall", ERROR, each_table, other_firewall, needs_the_host)
 FOREIGN_RULE = Check("foreign-rule", ERROR, each_filter, foreign_rule, needs_the_host)
+
+
+def filter_incomplete(evidence: Evidence, spot: Spot) -> Finding | None:
+    """The agent's filter does not know a server's tap: every packet of it is dropped."""
+    port = server_ports(evidence)[spot.thing]
+    taps = {name: evidence.value(spot.host, f"{hostlooks.SERVED_TAPS}: {name}") for name in ("ingress_of", "egress_of")}
+    lacking = [name for name, known in taps.items() if port.tap not in known]
+    if not lacking:
+        return None
+    saw = f"the agent's filter does not know {port.tap} of {named(evidence, port.server)} (map {lacking[0]})"
+    mend = there(evidence, spot.host, "systemctl restart neutron-l2isolate-agent")
+    return Finding(spot.host, saw, "its packets are dropped", mend)
+
+
+def each_filtered(evidence: Evidence) -> list[Spot]:
+    """The ports of all servers that are meant to run, where the filter is this agent's."""
+    found = server_ports(evidence) if evidence.should(SITE, "network") == "l2isolate" else {}
+    return [Spot(port.host, number) for number, port in found.items()]
+
+
+def needs_filter(evidence: Evidence, spot: Spot) -> Iterator[Need]:
+    """An element is of a table that there is, for a tap that the agent serves."""
+    yield from needs_agent(evidence, spot)
+    yield FILTER_MISSING.id, Spot(spot.host)
+    yield "tap-unready", spot
+    port = server_ports(evidence)[spot.thing]
+    yield "guest-gone", Spot(port.host, port.server)
+
+
+def each_router(evidence: Evidence) -> list[Spot]:
+    """All hosts that forward packets of servers."""
+    return [Spot(host) for group in (COMPUTE, TOR) for host in hosts_in(evidence, group)]
+
+
+def routing_rule(evidence: Evidence, spot: Spot) -> Finding | None:
+    """A rule of policy routing, which nobody of the cloud has made, takes packets off their way."""
+    rules = evidence.value(spot.host, hostlooks.POLICY_ROUTING)
+    if not rules:
+        return None
+    more = f", and {len(rules) - 1} more" if rules[1:] else ""
+    saw = f"a rule of policy routing is not the cloud's: {rules[0]}{more}"
+    mend = there(evidence, spot.host, '"' + "; ".join(f"ip rule del {_as_typed(rule)}" for rule in rules) + '"')
+    return Finding(spot.host, saw, "packets that it matches are lost, or go another way", mend)
+
+
+def _as_typed(rule: str) -> str:
+    """A rule as `ip rule` takes it."""
+    kept = re.sub(r"\bsrc all\b ?", "", rule)
+    kept = re.sub(r"\bsrc\b", "from", re.sub(r"\bdst\b", "to", kept))
+    return re.sub(r"\baction (\S+)", r"\1", kept).strip()
+
+
+FILTER_INCOMPLETE = Check("filter-incomplete", ERROR, each_filtered, filter_incomplete, needs_filter)
+ROUTING_RULE = Check("routing-rule", ERROR, each_router, routing_rule, needs_the_host)
 FILTER_MISSING = Check("filter-missing", ERROR, each_l2isolate_host, filter_missing, needs_agent)

@@ -44,7 +44,7 @@ def also(check: Check, more: Callable[[Evidence, Spot], Iterable[Need]]) -> Chec
 
 
 def process_stopped(evidence: Evidence, spot: Spot) -> Finding | None:
-    """A service's process is stopped: it is there, and does nothing."""
+    """A process of a service or a server is stopped: it is there, and does nothing."""
     found = evidence.value(spot.host, hostlooks.STOPPED).get(spot.thing)
     if found is None:
         return None
@@ -62,6 +62,28 @@ def needs_unit(evidence: Evidence, spot: Spot) -> Iterator[Need]:
     yield UNIT_DOWN.id, spot
 
 
+def each_scope(evidence: Evidence) -> list[Spot]:
+    """All stopped processes that are of no service: guests, above all."""
+    hosts = [host for host, facts in evidence.facts.items() if hostlooks.STOPPED in facts]
+    stopped = {host: evidence.facts[host][hostlooks.STOPPED] for host in hosts}
+    return [Spot(host, unit) for host, one in stopped.items() for unit in one.value or {} if unit.endswith(".scope")]
+
+
+def guest_frozen(evidence: Evidence, spot: Spot) -> Finding | None:
+    """A guest's process is stopped: its server is silent, and libvirt may hang with it."""
+    found = evidence.value(spot.host, hostlooks.STOPPED)[spot.thing]
+    if not found["command"].startswith("qemu"):
+        return None
+    name = spot.thing.replace("\\x2d", "-").removesuffix(".scope")
+    return Finding(
+        spot.host,
+        f"the guest {name.partition('-instance-')[2] and 'instance-' + name.partition('-instance-')[2]} is frozen: "
+        f"its process {found['pid']} is in state {found['state']}",
+        "its server is silent, and what asks libvirt for it hangs",
+        there(evidence, spot.host, f"kill -CONT {found['pid']}"),
+    )
+
+
 def each_disk(evidence: Evidence) -> list[Spot]:
     """All file systems of all hosts that hold what services keep. Raises NotSeen only where it is looked."""
     seen = ((host, facts.get(hostlooks.DISKS)) for host, facts in evidence.facts.items())
@@ -73,6 +95,10 @@ def disk_full(evidence: Evidence, spot: Spot) -> Finding | None:
     disk = evidence.value(spot.host, hostlooks.DISKS)[spot.thing]
     free, size = disk["free"], disk["size"]
     least = max(FEW, SHARE * size)
+    if disk["files"] and disk["files free"] < SHARE * disk["files"]:
+        saw = f"{spot.thing} has no inodes left: {disk['files free']} of {disk['files']} are free"
+        mend = there(evidence, spot.host, f"du --inodes -x --max-depth=2 {spot.thing}")
+        return Finding(spot.host, saw, "no file can be made there", mend)
     if spot.thing == INSTANCES or (spot.thing == "/" and spot.host in evidence.places("instances on /")):
         least = max(least, FEW_FOR_SERVERS)
     if free >= least:
@@ -102,9 +128,10 @@ def libvirt_silent(evidence: Evidence, spot: Spot) -> Finding | None:
 
 
 def needs_libvirtd(evidence: Evidence, spot: Spot) -> Iterator[Need]:
-    """libvirt is asked by its daemon."""
+    """libvirt is asked by its daemon, which asks guests."""
     yield from needs_the_host(evidence, spot)
     yield from working(spot.host, "libvirtd")
+    yield from ((GUEST_FROZEN.id, one) for one in each_scope(evidence) if one.host == spot.host)
 
 
 def tun_missing(evidence: Evidence, spot: Spot) -> Finding | None:
@@ -222,6 +249,7 @@ def reports_as_another(evidence: Evidence, spot: Spot) -> Finding | None:
 
 
 PROCESS_STOPPED = Check("process-stopped", ERROR, each_thing("units"), process_stopped, needs_unit)
+GUEST_FROZEN = Check("guest-frozen", ERROR, each_scope, guest_frozen, needs_the_host)
 DISK_FULL = Check("disk-full", ERROR, each_disk, disk_full, needs_the_host)
 LIBVIRT_SILENT = Check("libvirt-silent", ERROR, each_host_in(COMPUTE), libvirt_silent, needs_libvirtd)
 TUN_MISSING = Check("tun-missing", ERROR, each_host_in(COMPUTE), tun_missing, needs_the_host)
