@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from arbaro.cli.options import JSON, complete_clouds, find_cloud
-from arbaro.errors import EXIT_FAILURE, EXIT_OK, EXIT_WARNING
+from arbaro.errors import EXIT_FAILURE, EXIT_OK, EXIT_WARNING, ArbaroError
 
 if TYPE_CHECKING:
     from arbaro.doctor.answer import Answer, Root
@@ -75,7 +75,10 @@ def doctor(
         cloud = find_cloud(name)
         examination = examine(lambda: look(cloud), note=lambda text: None if as_json else output.say_dimmed(text))
     if bundle:
-        examination.evidence.save(bundle)
+        try:
+            examination.evidence.save(bundle)
+        except OSError as error:
+            raise ArbaroError(f"{bundle} cannot be written: {error.strerror}.", hint="Name another file.") from error
     found = answer(examination, find(examination.evidence, subject))
     seconds = time.monotonic() - began
     if as_json:

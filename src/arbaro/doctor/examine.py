@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from arbaro.checks import UNKNOWN, Finding, judge, troubles
 from arbaro.doctor.hostlooks import STARTED
 from arbaro.doctor.links import COMES_BACK, LINKS
+from arbaro.doctor.site import SITE
+from arbaro.errors import ArbaroError
 from arbaro.evidence import Evidence
 from arbaro.runs import current_run
 
@@ -64,7 +66,12 @@ def examine(
 
 
 def judged(evidence: Evidence) -> Examination:
-    """Judge evidence that was kept: nobody can look again."""
+    """Judge evidence that was kept: nobody can look again. Raises ArbaroError for evidence of something else."""
+    if not evidence.should(SITE, "groups"):
+        raise ArbaroError(
+            "This evidence is not the doctor's: it does not say which hosts the cloud has.",
+            hint="Collect it again: arbaro doctor --bundle FILE",
+        )
     found = judge(LINKS, evidence)
     kept = [finding for finding in found if not (finding.check in COMES_BACK and _is_young(evidence, finding))]
     return Examination(evidence, kept, young(evidence) if len(kept) < len(found) else [])

@@ -26,6 +26,13 @@ DHCP_ENTRIES, DHCP_MOUNT = "DHCP entries", "DHCP's file system"
 QUEUE, DATABASE, KEYS, LOGINS, POLICIES = "queue", "database", "keystone's keys", "logins", "policies"
 IMAGE_FILES, WAY_TO_GUESTS, URLS = "image files", "the way to servers", "endpoints"
 
+#: What must have been looked at on a host of each group, and of any, before anybody calls it well.
+OF = {
+    "": ("state", "SSH", "units", STOPPED, DISKS),
+    COMPUTE: (LIBVIRT, DOMAIN_STATES, TUN, NAMES, LOGINS),
+    CONTROLLER: (QUEUE, DATABASE, KEYS, LOGINS, POLICIES, IMAGE_FILES),
+}
+
 DHCP = "/var/lib/arbaro-l2isolate/dhcp"
 #: Where a full file system does harm, and what it harms.
 DIRECTORIES = (

@@ -16,7 +16,10 @@ import pytest
 
 from arbaro.checks import Check, causes, judge, troubles
 from arbaro.cluster.checks import CHECKS
+from arbaro.doctor import hostlooks
+from arbaro.doctor.examine import judged
 from arbaro.doctor.links import COMES_BACK, LINKS
+from arbaro.errors import ArbaroError
 from arbaro.evidence import Evidence, Seen
 
 KEPT: dict[str, Any] = json.loads(gzip.decompress((Path(__file__).parent / "healthy.json.gz").read_bytes()))
@@ -198,6 +201,17 @@ def test_needs_name_checks_that_there_are(check: Check) -> None:
 
 def test_what_comes_back_is_of_the_links() -> None:
     assert {check.id for check in LINKS} >= COMES_BACK
+
+
+def test_evidence_that_lacks_a_part_is_never_healthy() -> None:
+    """A bundle that somebody has cut, or that another version made."""
+    for place in FACTS:
+        for what in hostlooks.OF[""] if place in ("controller", HOST) else ():
+            assert troubles(judge(LINKS, evidence(lambda facts, p=place, w=what: facts[p].pop(w)))), (place, what)  # type: ignore[misc]
+        if place != "site":
+            assert troubles(judge(LINKS, evidence(lambda facts, p=place: facts.pop(p)))), place  # type: ignore[misc]
+    with pytest.raises(ArbaroError, match="not the doctor's"):
+        judged(Evidence("x"))
 
 
 def test_nothing_seen_is_never_healthy() -> None:

@@ -7,7 +7,9 @@ from dataclasses import replace
 
 from arbaro.checks import UNKNOWN, Check, Finding, Need, Spot
 from arbaro.cluster.checks import hosts, machines, openstack
+from arbaro.doctor import hostlooks
 from arbaro.doctor.links import control, fabric, filters, ground, scheduling, servers
+from arbaro.doctor.questions import OPENSTACK, QUESTIONS
 from arbaro.doctor.site import SITE, controller, there
 from arbaro.evidence import Evidence, NotSeen, Seen
 
@@ -101,8 +103,16 @@ def guarded(check: Check) -> Check:
 
 
 def each_hole(evidence: Evidence) -> list[Spot]:
-    """All that was to be looked at, and could not."""
-    return [Spot(place, what) for place, facts in evidence.facts.items() for what, fact in facts.items() if fact.error]
+    """All that was to be looked at, and could not, or was not."""
+    errors = [
+        Spot(place, what) for place, facts in evidence.facts.items() for what, fact in facts.items() if fact.error
+    ]
+    groups = evidence.should(SITE, "groups", {})
+    wanted = [
+        (host, what) for host, its in groups.items() for group in ("", *its) for what in hostlooks.OF.get(group, ())
+    ]
+    wanted += [(OPENSTACK, what) for what in QUESTIONS]
+    return errors + [Spot(place, what) for place, what in wanted if what not in evidence.facts.get(place, {})]
 
 
 def hole(evidence: Evidence, spot: Spot) -> Finding | None:
