@@ -7,7 +7,7 @@ import sys
 import click
 
 from arbaro import __version__
-from arbaro.cli import env, images, look, power, shell_init, up
+from arbaro.cli import drill, env, images, look, power, shell_init, up
 from arbaro.errors import EXIT_FAILURE, EXIT_OK, ArbaroError
 
 
@@ -68,6 +68,7 @@ COMMANDS = (
     power.start,
     power.down,
     look.inventory,
+    drill.drill,
     images.images,
     env.env,
     shell_init.shell_init,

@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the lines of a drill are told, as it was drawn in a cloud with two computes."""
+
+VALUES = {
+    "BIN": "/usr/bin",
+    "PYTHON": "/usr/bin/python3",
+    "CLOUD": "lab",
+    "OS_CLOUD": "arbaro-lab",
+    "SEED": "7",
+    "CONSUMER": "11111111-2222-3333-4444-555555555555",
+    "IMAGE": "image-id",
+    "NET": "network-id",
+    "GROUP": "group-id",
+    "DEFAULT_GROUP": "default-id",
+    "PROJECT": "project-id",
+    "HERE": "",
+    "CONTROLLER": "controller",
+    "COMPUTE": "compute1",
+    "OTHER": "compute2",
+    "TOR": "tor1",
+    "COMPUTES": "compute1 compute2",
+    "POOL": "198.18.1.0/24",
+    "ROUTER": "198.18.0.4",
+    "NOBODY": "198.18.0.5",
+    "VM": "first-vm",
+    "UUID": "8f14e45f-ceea-467f-9575-6b8a4f3d6f2a",
+    "PORT": "4f1c2a90-7b11-4c3e-9d55-2f6f6d0f7a11",
+    "TAP": "tap4f1c2a90-7b",
+    "A": "198.18.1.37",
+}
