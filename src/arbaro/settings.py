@@ -62,7 +62,7 @@ def cache_dir() -> Path:
 
 
 def files_dir() -> Path:
-    """The directory that holds ansible/ and images/: in the wheel, or the checkout that we run from."""
+    """The directory that holds ansible/, images/ and drills/: in the wheel, or the checkout that we run from."""
     packaged = Path(__file__).parent / "_files"
     return packaged if packaged.is_dir() else Path(__file__).parents[2]
 

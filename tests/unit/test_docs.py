@@ -15,7 +15,13 @@ from arbaro.envs import book, index
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted(
-    [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("ansible/*.md"), *ROOT.glob("images/**/*.md")]
+    [
+        *ROOT.glob("*.md"),
+        *ROOT.glob("docs/**/*.md"),
+        *ROOT.glob("ansible/*.md"),
+        *ROOT.glob("drills/*.md"),
+        *ROOT.glob("images/**/*.md"),
+    ]
 )
 
 

@@ -137,8 +137,8 @@ def apis(cloud: "Cloud", values: Values) -> str:
 
 def image_download(cloud: "Cloud", values: Values) -> str:
     """The image can be downloaded."""
-    connection = cloud.ground.connection
-    connection.image.download_image(values["IMAGE"])
+    # The person may have uploaded it anew.
+    cloud.ground.connection.image.download_image(cloud.ground.image_id())
     return ""
 
 

@@ -5,78 +5,28 @@ The lines run in a real bash, on files: what stands in is the way to the hosts, 
 """
 
 import json
-import subprocess
 from collections.abc import Sequence
 from dataclasses import replace
-from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.fakes.hosts import InMemory
+from tests.unit.drills.made_up import SPEC, made_up
 from tests.unit.drills.values import VALUES
 
 from arbaro.checks import Finding
-from arbaro.cluster import identity
 from arbaro.cluster.cloud import Cloud
-from arbaro.cluster.spec import CloudSpec
-from arbaro.drills import catalogue, probes, progress, running, state
+from arbaro.drills import probes, progress, running, state
 from arbaro.drills.catalogue import Cause, Drill, find_drill
 from arbaro.drills.scene import Server, draw, variables
 from arbaro.drills.state import Running
-from arbaro.errors import ArbaroError, CommandError
+from arbaro.errors import ArbaroError
 from arbaro.reach import Reach, Unreachable
 
-SPEC = CloudSpec("lab", "zed", 2, "l2isolate", IPv4Network("198.18.0.0/24"), IPv4Network("198.18.1.0/24"))
 SERVERS = [
     Server(f"web{n}", f"uuid{n}", f"compute{1 + n % 2}", f"port{n}-1111-2222", f"198.18.1.{40 + n}") for n in range(6)
 ]
 COMPUTES, TORS = ["compute1", "compute2"], ["tor1", "tor2"]
-BASE = find_drill("B01")
-
-
-@pytest.fixture
-def marks(tmp_path: Path) -> Path:
-    """Where the lines of the made-up drills leave what they did."""
-    made = tmp_path / "marks"
-    made.mkdir()
-    return made
-
-
-@pytest.fixture
-def cloud(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Cloud:
-    """A cloud that is well and whose hosts are this machine."""
-    monkeypatch.setattr(identity, "clouds_dir", lambda: tmp_path)
-    monkeypatch.setattr(running, "findings", lambda _: [])
-    monkeypatch.setattr(running, "set_scene", lambda *_: dict(VALUES))
-    monkeypatch.setattr(running, "HOLD", 0)
-    monkeypatch.setattr(progress, "progress_file", lambda: tmp_path / "drills.jsonl")
-    monkeypatch.setattr(Reach, "run", here)
-    made = Cloud(SPEC, InMemory())
-    made.keeper.directory.mkdir()
-    return made
-
-
-def here(reach: Reach, words: Sequence[str], *, stdin: str, timeout: float) -> str:
-    done = subprocess.run(words, input=stdin, capture_output=True, text=True)
-    if done.returncode:
-        raise CommandError(words, where=reach.name, code=done.returncode, output=done.stderr)
-    return done.stdout
-
-
-def made_up(marks: Path, name: str = "Z01", **changes: str) -> Drill:
-    """A drill that makes a file."""
-    lines = {"breaks": f"touch {marks}/{name}", "proves": f"[ -e {marks}/{name} ]", "mends": f"rm -f {marks}/{name}"}
-    return replace(BASE, id=name, expects=(Cause("unit-down", "$HOST"),), **(lines | changes))
-
-
-@pytest.fixture
-def drills(marks: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Drill]:
-    found = {name: made_up(marks, name) for name in ("Z01", "Z02")}
-    double = {"both": ("Z02", "Z01"), "breaks": "", "proves": "", "mends": "", "expects": ()}
-    found["Z09"] = replace(BASE, id="Z09", **double)  # type: ignore[arg-type]
-    monkeypatch.setattr(catalogue, "load_drills", lambda: found)
-    return found
 
 
 def test_a_drill_breaks_and_is_put_back(cloud: Cloud, drills: dict[str, Drill], marks: Path) -> None:
