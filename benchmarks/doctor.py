@@ -65,7 +65,8 @@ def main(argv: Sequence[str]) -> None:
 def score(cloud: Cloud, drill: Drill, seed: int) -> dict[str, Any]:
     """Break it, ask, type what was said, and put everything back."""
     row: dict[str, Any] = {"drill": drill.id, "name": drill.name, "seed": seed, "at": time.time()}
-    wait_until_well(cloud)
+    if wait_until_well(cloud) and not (KEPT / "healthy.json").exists():
+        look(cloud).save(KEPT / "healthy.json")
     try:
         with running.broken(cloud, drill, seed) as values:
             wanted = [(cause.check, cause.host) for cause in running.expected(drill, values)]

@@ -24,7 +24,7 @@ put_back() {
 # Remove the copy of a file.
 let_go() {
     rm -f -- "$(kept "$1")"
-    rmdir --ignore-fail-on-non-empty "$KEEP"
+    rmdir "$KEEP" 2>/dev/null || true
 }
 
 # Say whether a file is kept.

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from arbaro.cli import drill_views
 from arbaro.cli.options import JSON, NAME, VERBOSE, find_cloud
 from arbaro.errors import EXIT_OK, EXIT_WARNING, ArbaroError
 
 if TYPE_CHECKING:
     from arbaro.cluster.cloud import Cloud
     from arbaro.drills.catalogue import Drill
-    from arbaro.drills.state import Running
 
 
 @click.group()
@@ -42,7 +42,10 @@ def list_drills(as_json: bool) -> int:
     from arbaro.drills.catalogue import load_drills
 
     best = progress.best_points(_records(), load_drills())
-    rows = [_row(one, best.get(one.id)) for one in sorted(load_drills().values(), key=lambda one: (one.level, one.id))]
+    rows = [
+        drill_views.row(one, best.get(one.id))
+        for one in sorted(load_drills().values(), key=lambda one: (one.level, one.id))
+    ]
     output.print_json(rows) if as_json else output.print_table(rows)
     return EXIT_OK
 
@@ -72,7 +75,7 @@ def start(drill_id: str | None, name: str, drawn: bool, level: int | None, seed:
     chosen = _choose(drill_id, level, seed, drawn=drawn)
     with _alone(name, verbose=verbose) as (cloud, note):
         begun = running.start(cloud, chosen, seed, note)
-    _print_ticket(begun, chosen)
+    drill_views.print_ticket(begun, chosen)
     output.say(f"\nNext: arbaro status {name}, arbaro drill hint {name}, arbaro drill check {name}")
     return EXIT_OK
 
@@ -115,13 +118,13 @@ def check(name: str, as_json: bool, verbose: bool) -> int:
         else:
             running.count_check(cloud, begun)
     if as_json:
-        output.print_json(_verdict(verdict))
+        output.print_json(drill_views.as_json(verdict))
     else:
-        _print_verdict(verdict)
+        drill_views.print_verdict(verdict)
     if not verdict.is_good:
         return EXIT_WARNING
     if not as_json:
-        _print_points(begun)
+        drill_views.print_points(_records()[-1])
     return _wait_until_well(cloud, quiet=as_json)
 
 
@@ -228,58 +231,6 @@ def _records() -> "list[Any]":
         lines = ", ".join(map(str, broken[:5]))
         output.warn(f"{progress.progress_file()}: these lines cannot be read and are left out: {lines}")
     return records
-
-
-def _row(one: "Drill", points: int | None) -> dict[str, Any]:
-    return {
-        "drill": one.id,
-        "level": one.level,
-        "minutes": one.minutes,
-        "layer": one.layer,
-        "points": "" if points is None else points,
-        "title": one.title,
-    }
-
-
-def _print_ticket(begun: "Running", chosen: "Drill") -> None:
-    from arbaro import output
-    from arbaro.drills import running
-    from arbaro.drills.catalogue import filled
-
-    words = running.words(chosen, begun.variables)
-    output.say(f"Drill {chosen.id} (level {chosen.level}, about {chosen.minutes} minutes, seed {begun.seed})")
-    output.say(f"\n  {chosen.title}\n\n  {filled(chosen.ticket.strip(), words)}")
-
-
-def _verdict(verdict: Any) -> dict[str, Any]:
-    from arbaro.cli import findings
-
-    return {
-        "good": verdict.is_good,
-        "symptoms": list(verdict.symptoms),
-        "findings": findings.as_json(verdict.findings),
-        "causes": verdict.causes,
-    }
-
-
-def _print_verdict(verdict: Any) -> None:
-    """Say of each of the three things whether it holds; never how to mend it."""
-    from arbaro import output
-
-    output.say(f"The user's symptom: {'; '.join(verdict.symptoms) or 'gone'}")
-    output.say(f"The whole cloud:    {'; '.join(map(str, verdict.findings[:4])) or 'well'}")
-    output.say(f"The cause:          {f'{verdict.causes} still in place' if verdict.causes else 'mended'}")
-
-
-def _print_points(begun: "Running") -> None:
-    from arbaro import output
-    from arbaro.drills import progress
-    from arbaro.drills.catalogue import find_drill
-
-    record = _records()[-1]
-    found = find_drill(begun.drill)
-    reached = progress.points(record, found.minutes)
-    output.say(f"\nSolved: {found.id} {found.name} in {output.seconds(record.seconds)}, {reached} points.")
 
 
 def _wait_until_well(cloud: "Cloud", *, quiet: bool = False) -> int:

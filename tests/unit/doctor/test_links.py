@@ -19,6 +19,7 @@ from arbaro.cluster.checks import CHECKS
 from arbaro.doctor import hostlooks
 from arbaro.doctor.examine import judged
 from arbaro.doctor.links import COMES_BACK, LINKS
+from arbaro.doctor.ports import moment
 from arbaro.errors import ArbaroError
 from arbaro.evidence import Evidence, Seen
 
@@ -83,10 +84,15 @@ def hole(facts: dict[str, Any]) -> None:
     facts[HOST]["routes"] = {"value": None, "at": 1.0, "error": "`ip` took more than 10 s"}
 
 
+def quota(facts: dict[str, Any]) -> None:
+    server(facts).update(status="ERROR", vm_state="error", launched=None)
+    openstack(facts, "quotas")[server(facts)["project"]] = {"instances": [3, 3]}
+
+
 DROP = '[{"match": {"left": {"payload": {"field": "daddr", "protocol": "ip"}}, "op": "==", "right": "198.18.1.37"}}, {"drop": null}]'
 ILL: dict[str, Change] = {
     "disk-full": lambda f: value(f, HOST, "disks").update(
-        {"/var/lib/nova/instances": {"size": 24 << 20, "free": 24 << 20}}
+        {"/var/lib/nova/instances": {"size": 24 << 20, "free": 24 << 20, "files": 9, "files free": 9}}
     ),
     "process-stopped": lambda f: value(f, HOST, "stopped processes").update(
         {"neutron-l2isolate-agent": {"pid": 7, "command": "neutron-l2isola", "state": "T"}}
@@ -165,6 +171,23 @@ ILL: dict[str, Change] = {
     "group-empty": lambda f: no_rules(f, remote_group_id=NEW),
     "user-data-no-shebang": lambda f: server(f).update(user_data="unknown"),
     "not-looked-at": hole,
+    "agent-fails": lambda f: f[HOST]["the agent's log"].update(
+        value={"errors": 3, "said": "No such file or directory: 'nft'", "when": "2026-11-27T19:00:00"},
+        at=moment("2026-11-27T19:00:20"),
+    ),
+    "conntrack-full": lambda f: f[HOST]["tracked connections"].update(value=[262144, 262144]),
+    "guest-frozen": lambda f: value(f, HOST, "stopped processes").update(
+        {"machine-qemu\\x2d2\\x2dinstance\\x2d00000005.scope": {"pid": 9, "command": "qemu-system-x86", "state": "T"}}
+    ),
+    "queue-unreachable": lambda f: value(f, HOST, "endpoints").update({"tcp://controller:5672": "Connection refused"}),
+    "filter-incomplete": lambda f: value(f, HOST, "taps in the filter: ingress_of").remove(TAP),
+    "routing-rule": lambda f: value(f, HOST, "policy routing").append("src all iif tor1 action blackhole"),
+    "guest-unknown": lambda f: value(f, HOST, "libvirt")["domains"].update({NEW: "instance-0000dead"}),
+    "task-stuck": lambda f: server(f).update(task_state="powering-off", updated="2020-01-01T00:00:00Z"),
+    "fits-no-host": lambda f: openstack(f, "servers").update(
+        {NEW: server(f) | {"status": "ERROR", "vm_state": "error", "host": None, "zone": "mars"}}
+    ),
+    "quota-used-up": quota,
     "session-down": lambda f: value(f, HOST, "BGP sessions").update(tor1="Idle (Admin)"),
 }
 OWN = [check for check in LINKS if check.id not in {one.id for one in CHECKS}]

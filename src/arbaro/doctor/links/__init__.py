@@ -104,15 +104,11 @@ def guarded(check: Check) -> Check:
 
 def each_hole(evidence: Evidence) -> list[Spot]:
     """All that was to be looked at, and could not, or was not."""
-    errors = [
-        Spot(place, what) for place, facts in evidence.facts.items() for what, fact in facts.items() if fact.error
-    ]
-    groups = evidence.should(SITE, "groups", {})
-    wanted = [
-        (host, what) for host, its in groups.items() for group in ("", *its) for what in hostlooks.OF.get(group, ())
-    ]
-    wanted += [(OPENSTACK, what) for what in QUESTIONS]
-    return errors + [Spot(place, what) for place, what in wanted if what not in evidence.facts.get(place, {})]
+    blind = [Spot(place, what) for place, its in evidence.facts.items() for what, one in its.items() if one.error]
+    must = [(OPENSTACK, what) for what in QUESTIONS]
+    for host, groups in evidence.should(SITE, "groups", {}).items():
+        must += [(host, what) for group in ("", *groups) for what in hostlooks.OF.get(group, ())]
+    return blind + [Spot(place, what) for place, what in must if what not in evidence.facts.get(place, {})]
 
 
 def hole(evidence: Evidence, spot: Spot) -> Finding | None:

@@ -210,3 +210,9 @@ def test_a_mistake_is_told_with_its_place(tmp_path: Path, change: dict[str, obje
     with pytest.raises(ArbaroError) as error:
         read_data(file, "drills", dict[str, Drill])
     assert place in error.value.why
+
+
+@pytest.mark.parametrize(("drill", "kind"), LINES, ids=ids)
+def test_no_line_ends_what_it_reads_from(drill: Drill, kind: str) -> None:
+    """`… | grep -q` ends at the first match, and with pipefail what it ended counts: now true, now false."""
+    assert not re.search(r"\| *(grep -\w*q|head\b)", getattr(drill, kind))

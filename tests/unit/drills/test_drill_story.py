@@ -263,3 +263,12 @@ def test_progress_counts_the_best_and_tells_broken_lines(tmp_path: Path) -> None
 def test_points(changes: dict[str, Any], wanted: int) -> None:
     record = progress.Record("B01", "lab", 7, 60.0, 0, 0, True, 1.0)
     assert progress.points(replace(record, **changes), minutes=10) == wanted
+
+
+def test_what_a_probe_cannot_ask_is_told_as_what_the_user_sees(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> str:
+        raise ArbaroError("OpenStack refused a request.", why="HTTP 503")
+
+    monkeypatch.setitem(probes.PROBES, "apis", refuse)  # type: ignore[arg-type]
+    assert probes.look(cloud, "apis", VALUES) == "OpenStack refused a request.\nHTTP 503"
+    assert probes.look(cloud, "ping", {**VALUES, "A": "no.such.host.invalid"}).startswith("ping no.such.host.invalid: ")
