@@ -52,7 +52,9 @@ def status(name: str, as_json: bool) -> int:
         output.print_table(table.rows(evidence))
         output.say()
         findings.print_findings(found)
-        if not troubles(found):
+        if troubles(found):
+            output.say_dimmed(f"Why: arbaro doctor --cloud {name}")
+        else:
             output.say("All is well.")
     return EXIT_WARNING if troubles(found) else EXIT_OK
 
