@@ -145,9 +145,10 @@ def test_status_says_the_cause_first_and_counts_what_follows(cloud: Cloud, monke
     for module in (options, look):
         monkeypatch.setattr(module, "find_cloud", lambda _: cloud)
     done = CliRunner().invoke(cli, ["status", "lab"], standalone_mode=False)
-    last = done.output.splitlines()[-2:]
+    last = done.output.splitlines()[-3:]
     assert last[0] == "compute1: the host is exited   → arbaro start lab"
     assert last[1] == "    and 3 consequences: compute1"
+    assert last[2] == "Why: arbaro doctor --cloud lab"
     assert done.return_value == 1
     told = json.loads(CliRunner().invoke(cli, ["status", "lab", "--json"], standalone_mode=False).output)
     assert (told["name"], told["healthy"], told["notes"]) == ("lab", False, [])
