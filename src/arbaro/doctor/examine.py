@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from arbaro.checks import UNKNOWN, Finding, judge, troubles
+from arbaro.checks import Finding, judge, troubles
 from arbaro.doctor.hostlooks import STARTED
 from arbaro.doctor.links import COMES_BACK, LINKS
 from arbaro.doctor.site import SITE
@@ -60,7 +60,7 @@ def examine(
         again = judge(LINKS, evidence)
         before = {finding.key for finding in found}
         found = [finding for finding in again if finding.key in before] or ([] if not troubles(again) else again)
-    kept = [finding for finding in found if not (finding.check in COMES_BACK and _is_young(evidence, finding))]
+    kept = [finding for finding in found if not _is_young(evidence, finding)]
     settling = young(evidence) if len(kept) < len(found) else []
     return Examination(evidence, kept, settling, looks)
 
@@ -73,7 +73,7 @@ def judged(evidence: Evidence) -> Examination:
             hint="Collect it again: arbaro doctor --bundle FILE",
         )
     found = judge(LINKS, evidence)
-    kept = [finding for finding in found if not (finding.check in COMES_BACK and _is_young(evidence, finding))]
+    kept = [finding for finding in found if not _is_young(evidence, finding)]
     return Examination(evidence, kept, young(evidence) if len(kept) < len(found) else [])
 
 
@@ -90,11 +90,14 @@ def young(evidence: Evidence) -> list[tuple[str, str, int]]:
 
 
 def _unsettled(evidence: Evidence, found: list[Finding]) -> bool:
-    return any(finding.check in COMES_BACK and _is_young(evidence, finding) for finding in troubles(found))
+    return any(_is_young(evidence, finding) for finding in troubles(found))
 
 
 def _is_young(evidence: Evidence, finding: Finding) -> bool:
-    """Say whether a finding is of a host, or stands on a control plane, that has just been started."""
-    hosts = {host for host, _, _ in young(evidence)}
-    controllers = {host for host, groups in (evidence.should("site", "groups") or {}).items() if "controller" in groups}
-    return finding.host in hosts or bool(hosts & controllers) or (finding.severity == UNKNOWN and bool(hosts))
+    """Say whether what a finding is about comes back by itself, after a start that was a moment ago."""
+    own, central = COMES_BACK.get(finding.check, (frozenset(), frozenset()))
+    groups = evidence.should(SITE, "groups", {})
+    return any(
+        (host == finding.host and unit in own) or ("controller" in groups.get(host, ()) and unit in central)
+        for host, unit, _ in young(evidence)
+    )

@@ -2,7 +2,7 @@
 """All links of the doctor, in the order in which they are told: each is a pure function of evidence."""
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from arbaro.checks import UNKNOWN, Check, Finding, Need, Spot
@@ -249,29 +249,32 @@ OTHERS: Sequence[Check] = (
     NOT_LOOKED_AT,
 )
 LINKS: Sequence[Check] = tuple(guarded(one) for one in (*(check for _, checks in STAGES for check in checks), *OTHERS))
-#: What comes back by itself after a start, and is not judged before.
-COMES_BACK = frozenset(
-    check.id
-    for check in (
-        hosts.UNIT_DOWN,
-        openstack.API_SILENT,
-        openstack.OPENSTACK_REFUSES,
-        openstack.SERVICE_SILENT,
-        control.QUEUE_REFUSES,
-        control.QUEUE_UNREAD,
-        scheduling.PROVIDER_EMPTY,
-        servers.PORT_DOWN,
-        fabric.TAP_UNREADY,
-        fabric.ROUTE_MISSING,
-        fabric.DHCP_ENTRY_MISSING,
-        ground.AGENT_FAILS,
-        filters.FILTER_MISSING,
-        filters.FILTER_INCOMPLETE,
-        control.QUEUE_UNREACHABLE,
-        fabric.SESSION_DOWN,
-        fabric.BFD_FLAPS,
-        fabric.PREFIX_FILTERED,
-        fabric.FABRIC_MISSES,
-        NOT_LOOKED_AT,
-    )
-)
+_AGENT = frozenset({"neutron-l2isolate-agent", "l2isolate-dhcp"})
+_GUESTS = frozenset({"libvirtd", "nova-compute"})
+_FRR = frozenset({"frr"})
+_QUEUE = frozenset({"rabbitmq-server", "mariadb", "neutron-server", "nova-conductor"})
+_CONTROL = _QUEUE | {"keystone", "memcached", "nova-api", "nova-scheduler", "glance-api", "placement-api"}
+_ALL = _AGENT | _GUESTS | _FRR | _CONTROL
+#: What comes back by itself after a start, and is not judged before: check → units on its own host, and on a controller.
+COMES_BACK: Mapping[str, tuple[frozenset[str], frozenset[str]]] = {
+    hosts.UNIT_DOWN.id: (_ALL, frozenset()),
+    openstack.API_SILENT.id: (_CONTROL, _CONTROL),
+    openstack.OPENSTACK_REFUSES.id: (_CONTROL, _CONTROL),
+    openstack.SERVICE_SILENT.id: (_AGENT | _GUESTS | _CONTROL, _QUEUE),
+    control.QUEUE_REFUSES.id: (_CONTROL, _CONTROL),
+    control.QUEUE_UNREAD.id: (_ALL, _CONTROL),
+    control.QUEUE_UNREACHABLE.id: (frozenset(), _QUEUE),
+    scheduling.PROVIDER_EMPTY.id: (_GUESTS, _QUEUE),
+    servers.PORT_DOWN.id: (_AGENT | _GUESTS, _QUEUE),
+    ground.AGENT_FAILS.id: (_AGENT, _QUEUE),
+    fabric.TAP_UNREADY.id: (_AGENT | _GUESTS, _QUEUE),
+    fabric.ROUTE_MISSING.id: (_AGENT | _GUESTS, _QUEUE),
+    fabric.DHCP_ENTRY_MISSING.id: (_AGENT | _GUESTS, _QUEUE),
+    filters.FILTER_MISSING.id: (_AGENT, _QUEUE),
+    filters.FILTER_INCOMPLETE.id: (_AGENT, _QUEUE),
+    fabric.SESSION_DOWN.id: (_FRR, frozenset()),
+    fabric.BFD_FLAPS.id: (_FRR, frozenset()),
+    fabric.PREFIX_FILTERED.id: (_FRR | _AGENT, frozenset()),
+    fabric.FABRIC_MISSES.id: (_FRR | _AGENT, frozenset()),
+    NOT_LOOKED_AT.id: (_ALL, _CONTROL),
+}
