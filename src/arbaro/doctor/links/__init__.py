@@ -255,7 +255,7 @@ _FRR = frozenset({"frr"})
 _QUEUE = frozenset({"rabbitmq-server", "mariadb", "neutron-server", "nova-conductor"})
 _CONTROL = _QUEUE | {"keystone", "memcached", "nova-api", "nova-scheduler", "glance-api", "placement-api"}
 _ALL = _AGENT | _GUESTS | _FRR | _CONTROL
-#: What comes back by itself after a start, and is not judged before: check → units on its own host, and on a controller.
+#: What comes back by itself after a start, and is not judged before: check → units on its host, and on a controller.
 COMES_BACK: Mapping[str, tuple[frozenset[str], frozenset[str]]] = {
     hosts.UNIT_DOWN.id: (_ALL, frozenset()),
     openstack.API_SILENT.id: (_CONTROL, _CONTROL),
