@@ -46,14 +46,14 @@ def main(argv: Sequence[str]) -> None:
     parser.add_argument("--cloud", default="default")
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--table", action="store_true")
-    parser.add_argument("--anew", action="store_true", help="score also what was scored before")
+    parser.add_argument("--anew", action="store_true", help="score also what was right before")
     parser.add_argument("--minutes", type=float, default=600)
     wanted = parser.parse_args(argv)
     BUNDLES.mkdir(parents=True, exist_ok=True)
     if not wanted.table:
         cloud = existing_cloud(wanted.cloud, Podman())
         deadline = time.monotonic() + wanted.minutes * 60
-        done = set() if wanted.anew else {(row["drill"], row["seed"]) for row in rows()}
+        done = set() if wanted.anew else {(row["drill"], row["seed"]) for row in rows() if row.get("right")}
         names = wanted.drills or list(load_drills())
         for seed in range(wanted.seeds):
             for name in names:
@@ -131,7 +131,7 @@ def wait_until_well(cloud: Cloud, seconds: float = 240) -> bool:
     while True:
         seen: Examination = examine(lambda: look(cloud), patience=0)
         wrong: list[Finding] = [one for one in seen.findings if one.severity in ("error", "unknown")]
-        if not wrong:
+        if not wrong and not seen.settling:
             return True
         if time.monotonic() > deadline:
             print(f"    not well: {[str(one) for one in wrong][:3]}", flush=True)
