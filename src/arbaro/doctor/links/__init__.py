@@ -8,7 +8,7 @@ from dataclasses import replace
 from arbaro.checks import UNKNOWN, Check, Finding, Need, Spot
 from arbaro.cluster.checks import hosts, machines, openstack
 from arbaro.doctor import hostlooks
-from arbaro.doctor.links import control, fabric, filters, ground, scheduling, servers
+from arbaro.doctor.links import apis, fabric, filters, ground, guests, neutron, scheduling, servers, stores, ways
 from arbaro.doctor.questions import OPENSTACK, QUESTIONS
 from arbaro.doctor.site import SITE, controller, there
 from arbaro.evidence import Evidence, NotSeen, Seen
@@ -53,7 +53,7 @@ def needs_login(evidence: Evidence, spot: Spot) -> Iterator[Need]:
     for facts_of, facts in evidence.facts.items():
         seen = facts.get("logins")
         for one in seen.value if seen and not seen.error else []:
-            yield control.SERVICE_PASSWORD.id, Spot(facts_of, f"{one['file']} [{one['section']}]")
+            yield apis.SERVICE_PASSWORD.id, Spot(facts_of, f"{one['file']} [{one['section']}]")
 
 
 def unit_down(evidence: Evidence, spot: Spot) -> Finding | None:
@@ -148,24 +148,24 @@ STAGES: Sequence[tuple[str, Sequence[Check]]] = (
     (
         "database and queue take what they are given",
         (
-            control.DATABASE_SILENT,
-            control.DATABASE_FULL,
-            control.QUEUE_SILENT,
-            control.QUEUE_BLOCKED,
-            control.QUEUE_REFUSES,
-            control.QUEUE_UNREACHABLE,
-            control.QUEUE_UNREAD,
+            stores.DATABASE_SILENT,
+            stores.DATABASE_FULL,
+            stores.QUEUE_SILENT,
+            stores.QUEUE_BLOCKED,
+            stores.QUEUE_REFUSES,
+            stores.QUEUE_UNREACHABLE,
+            stores.QUEUE_UNREAD,
         ),
     ),
     (
         "keystone vouches, and the APIs answer",
         (
-            control.KEYSTONE_KEYS,
+            apis.KEYSTONE_KEYS,
             ground.also(openstack.API_SILENT, needs_process),
-            control.SERVICE_PASSWORD,
-            control.ENDPOINT_DEAD,
-            control.POLICY_CHANGED,
-            control.IMAGE_FILE_GONE,
+            apis.SERVICE_PASSWORD,
+            apis.ENDPOINT_DEAD,
+            apis.POLICY_CHANGED,
+            apis.IMAGE_FILE_GONE,
             ground.also(openstack.OPENSTACK_REFUSES, needs_login),
         ),
     ),
@@ -174,10 +174,10 @@ STAGES: Sequence[tuple[str, Sequence[Check]]] = (
         (
             ground.TUN_MISSING,
             ground.LIBVIRT_SILENT,
-            servers.GUEST_GONE,
-            servers.GUEST_OFF,
-            servers.GUEST_PAUSED,
-            servers.GUEST_UNKNOWN,
+            guests.GUEST_GONE,
+            guests.GUEST_OFF,
+            guests.GUEST_PAUSED,
+            guests.GUEST_UNKNOWN,
         ),
     ),
     (
@@ -200,9 +200,9 @@ STAGES: Sequence[tuple[str, Sequence[Check]]] = (
         "ports are bound, taps and routes are there, DHCP knows them",
         (
             ground.AGENT_FAILS,
-            servers.PORT_ELSEWHERE,
+            neutron.PORT_ELSEWHERE,
             fabric.TAP_UNREADY,
-            servers.PORT_DOWN,
+            neutron.PORT_DOWN,
             fabric.ROUTE_MISSING,
             fabric.DHCP_READ_ONLY,
             fabric.DHCP_ENTRY_MISSING,
@@ -225,13 +225,13 @@ STAGES: Sequence[tuple[str, Sequence[Check]]] = (
     (
         "the fabric knows the way, out and back",
         (
-            control.WAY_IN_MISSING,
+            ways.WAY_IN_MISSING,
             fabric.SESSION_DOWN,
             fabric.BFD_FLAPS,
             fabric.ADDRESS_TWICE,
             fabric.PREFIX_FILTERED,
             fabric.FABRIC_MISSES,
-            control.METADATA_WAY_BACK,
+            ways.METADATA_WAY_BACK,
         ),
     ),
 )
@@ -241,8 +241,8 @@ OTHERS: Sequence[Check] = (
     machines.MACHINE_IN_MAINTENANCE,
     servers.SERVER_ERROR,
     servers.SERVER_RESTS,
-    servers.CLOSED_BY_RULES,
-    servers.GROUP_EMPTY,
+    neutron.CLOSED_BY_RULES,
+    neutron.GROUP_EMPTY,
     servers.USER_DATA,
     scheduling.COMPUTE_OFF_DUTY,
     hosts.HOST_OUTDATED,
@@ -261,11 +261,13 @@ COMES_BACK: Mapping[str, tuple[frozenset[str], frozenset[str]]] = {
     openstack.API_SILENT.id: (_CONTROL, _CONTROL),
     openstack.OPENSTACK_REFUSES.id: (_CONTROL, _CONTROL),
     openstack.SERVICE_SILENT.id: (_AGENT | _GUESTS | _CONTROL, _QUEUE),
-    control.QUEUE_REFUSES.id: (_CONTROL, _CONTROL),
-    control.QUEUE_UNREAD.id: (_ALL, _CONTROL),
-    control.QUEUE_UNREACHABLE.id: (frozenset(), _QUEUE),
+    apis.ENDPOINT_DEAD.id: (_CONTROL, _CONTROL),
+    apis.SERVICE_PASSWORD.id: (frozenset(), frozenset({"keystone", "mariadb", "memcached"})),
+    stores.QUEUE_REFUSES.id: (_CONTROL, _CONTROL),
+    stores.QUEUE_UNREAD.id: (_ALL, _CONTROL),
+    stores.QUEUE_UNREACHABLE.id: (frozenset(), _QUEUE),
     scheduling.PROVIDER_EMPTY.id: (_GUESTS, _QUEUE),
-    servers.PORT_DOWN.id: (_AGENT | _GUESTS, _QUEUE),
+    neutron.PORT_DOWN.id: (_AGENT | _GUESTS, _QUEUE),
     ground.AGENT_FAILS.id: (_AGENT, _QUEUE),
     fabric.TAP_UNREADY.id: (_AGENT | _GUESTS, _QUEUE),
     fabric.ROUTE_MISSING.id: (_AGENT | _GUESTS, _QUEUE),
