@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How often `arbaro doctor` names the right cause: each drill breaks a real cloud, the doctor is asked, its command typed.
+"""How often `arbaro doctor` names the right cause: a drill breaks a real cloud, the doctor is asked, and obeyed.
 
-    .venv/bin/python benchmarks/doctor.py --cloud default                 all drills, one seed each; goes on where it was
-    .venv/bin/python benchmarks/doctor.py B02 R01 --seeds 3               these, with three seeds
-    .venv/bin/python benchmarks/doctor.py --table                         the table of what was kept
+    .venv/bin/python benchmarks/doctor.py --cloud default       all drills, one seed each; goes on where it was
+    .venv/bin/python benchmarks/doctor.py B02 R01 --seeds 3     these, with three seeds
+    .venv/bin/python benchmarks/doctor.py --table               the table of what was kept
 
 A row is kept for each (drill, seed) in RESULTS, and what the doctor saw in BUNDLES. What counts, fixed before the runs:
-*right*: the first root has the expected code and host; for a double fault, both are among the roots. *extra*: a root that
-was not expected. *mended*: the printed command alone makes the doctor call the cloud well, within two minutes.
+*right*: the first root has the expected code and host; for a double fault, both are among the roots. *extra*: a root
+that was not expected. *mended*: the printed command alone makes the doctor call the cloud well, within two minutes.
 """
 
 import argparse
@@ -161,15 +161,17 @@ def table(kept: list[dict[str, Any]]) -> Iterator[str]:
     double = [row for row in whole if row["drill"].startswith("D")]
     tried = [row for row in whole if row.get("mended") is not None]
     seconds = sorted(row["seconds"] for row in whole)
+    silent = sum(row["verdict"] == "healthy" and not row["right"] for row in whole)
     yield "| what | wanted | measured |"
     yield "|---|---:|---:|"
     yield f"| single faults, first root right in code and scope | 95 % | {share(single, 'right')} |"
     yield f"| double faults, both | 80 % | {share(double, 'right')} |"
     yield f"| runs with a root that was not broken | 0 | {sum(bool(row['extra']) for row in whole)} of {len(whole)} |"
-    yield f"| `healthy` said of a broken cloud | 0 | {sum(row['verdict'] == 'healthy' for row in whole)} of {len(whole)} |"
+    yield f"| `healthy` said of a broken cloud | 0 | {silent} of {len(whole)} |"
     yield f"| the printed command alone mends | 90 % | {share(tried, 'mended')} |"
     if seconds:
-        yield f"| seconds, median and 95 % | 20 | {statistics.median(seconds)}, {seconds[int(0.95 * (len(seconds) - 1))]} |"
+        slow = seconds[int(0.95 * (len(seconds) - 1))]
+        yield f"| seconds, median and 95 % | 20 | {statistics.median(seconds)}, {slow} |"
     yield f"| void: the drill broke nothing, or the cloud was ill | – | {len(kept) - len(whole)} |"
     yield ""
     for row in kept:
