@@ -126,12 +126,11 @@ def session_down(evidence: Evidence, spot: Spot) -> Finding | None:
     if state == "Established":
         return None
     mend = "vtysh -c \"'show bgp summary'\""
-    if "Admin" in state:
-        words = (
-            "conf t",
-            f"router bgp {evidence.value(spot.host, hostlooks.BGP_ROUTES)['as']}",
-            f"no neighbor {spot.thing} shutdown",
-        )
+    shut = [name for name, its in states.items() if "Admin" in its]
+    if spot.thing in shut:
+        # All that somebody has shut down on this host: it was one deed.
+        router = f"router bgp {evidence.value(spot.host, hostlooks.BGP_ROUTES)['as']}"
+        words = ("conf t", router, *(f"no neighbor {name} shutdown" for name in shut))
         mend = "vtysh " + " ".join(f"-c \"'{word}'\"" for word in words)
     left = [name for name in evidence.should(spot.host, "BGP sessions", {}) if states.get(name) == "Established"]
     means = "packets have one way less" if left else "it has no session left: all that is behind it is cut off"
