@@ -111,13 +111,7 @@ def mends(cloud: Cloud, told: Answer) -> bool | None:
         command = root.first.run
         if not command or re.search(r"FILE|SERVER|GROUP|  #|journalctl|ls -la|du -|show bgp|link show", command):
             continue
-        command = re.sub(r"^arbaro ", f"{ROOT}/arbaro ", command).replace("; cd ansible", f"; cd {ROOT}/ansible")
-        command = (
-            command.replace("arbaro inventory", f"{ROOT}/arbaro inventory", 1)
-            if command.startswith("arbaro inv")
-            else command
-        )
-        path = f"PATH={Path(sys.executable).parent}:$PATH; cd /tmp; "
+        path = f"PATH={Path(sys.executable).parent}:$PATH; cd {ROOT}; "
         done = subprocess.run(["bash", "-c", path + command], capture_output=True, text=True, timeout=600)
         typed = True
         if done.returncode:

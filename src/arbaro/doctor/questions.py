@@ -55,12 +55,12 @@ def _asked(connect: Callable[[], "Connection"], question: Callable[["Connection"
 
 
 def endpoints(connection: "Connection") -> list[dict[str, str]]:
-    """The catalog: who is where, for whom."""
-    catalog = connection.session.auth.get_access(connection.session).service_catalog.catalog
+    """The catalog as keystone has it now: a token has it as it was when the token was made."""
+    names = {one["id"]: one["name"] for one in _get(connection, "identity", "/services")["services"]}
     return [
-        {"service": entry["name"], "interface": endpoint["interface"], "url": endpoint["url"], "id": endpoint["id"]}
-        for entry in catalog
-        for endpoint in entry["endpoints"]
+        {"service": names.get(one["service_id"], ""), "interface": one["interface"], "url": one["url"], "id": one["id"]}
+        for one in _get(connection, "identity", "/endpoints")["endpoints"]
+        if one["enabled"]
     ]
 
 

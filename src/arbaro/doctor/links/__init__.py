@@ -129,6 +129,7 @@ def needs_way_to_look(evidence: Evidence, spot: Spot) -> Iterator[Need]:
     yield from ((openstack.API_SILENT.id, Spot(host, name)) for name in evidence.should(host, "APIs", ()))
     yield from needs_login(evidence, spot)
     yield from ((openstack.OPENSTACK_REFUSES.id, Spot(thing=what)) for what in openstack.QUESTIONS)
+    yield from ((apis.ENDPOINT_DEAD.id, one) for one in apis.each_endpoint(evidence))
 
 
 NOT_LOOKED_AT = Check("not-looked-at", UNKNOWN, each_hole, hole, needs_way_to_look)
