@@ -25,6 +25,7 @@ from arbaro.doctor.reading import (
     read_keys,
     read_names,
     read_neighbours,
+    read_pairs,
     read_policies,
     read_policy_routing,
     read_queue,
@@ -45,7 +46,7 @@ AGENT_LOG, CONNTRACK = "the agent's log", "tracked connections"
 SYSCTLS, ROUTES, ADDRESSES, NEIGHBOURS, RULES = "sysctls", "routes", "addresses", "neighbours", "packet filter"
 LIBVIRT, DOMAIN_STATES, TUN = "libvirt", "domain states", "tun"
 BGP_ROUTES, BFD, REFUSALS, POLICY_ROUTING = "BGP routes", "BFD", "FRR's refusals", "policy routing"
-FROZEN_GUESTS, SERVED_TAPS, DOORS = "frozen guests", "taps in the filter", "doors of the controller"
+SERVED_TAPS, QUEUE_LOGINS, AGENT_TREES = "taps in the filter", "logins to the queue", "the agents' images"
 DHCP_ENTRIES, DHCP_MOUNT = "DHCP entries", "DHCP's file system"
 QUEUE, DATABASE, KEYS, LOGINS, POLICIES = "queue", "database", "keystone's keys", "logins", "policies"
 IMAGE_FILES, WAY_TO_GUESTS, URLS = "image files", "the way to servers", "endpoints"
@@ -99,6 +100,7 @@ def looks(host: Host, units: Sequence[str], wanted: "Wishes") -> Iterator[Look]:
         yield from _of_controller(wanted)
     if host.is_a(CONTROLLER) or host.is_a(COMPUTE):
         yield _python(LOGINS, "logins_there.py", CONFIGURATION, 12)
+        yield _python(QUEUE_LOGINS, "queue_logins_there.py", CONFIGURATION, 12)
         if wanted.urls:
             yield _python(URLS, "urls_there.py", wanted.urls, 12)
 
@@ -134,6 +136,10 @@ def _of_compute() -> Iterator[Look]:
     yield _shell(TUN, "test -c /dev/net/tun && echo there || echo missing", str.strip)
     yield _shell(DHCP_ENTRIES, f"ls {DHCP}/hosts 2>/dev/null; true", str.split)
     yield _shell(DHCP_MOUNT, f"findmnt -no OPTIONS -T {DHCP} 2>/dev/null; true", str.strip)
+    unit = "/etc/systemd/system/$unit.service"
+    tree = f'sed -n "s|.*--rootfs \\([^ ]*\\).*|\\1|p" {unit}'
+    lines = f'tree=$({tree}); [ -z "$tree" ] || [ -d "$tree/usr" ] || echo "$unit $tree"'
+    yield _shell(AGENT_TREES, f"for unit in neutron-l2isolate-agent l2isolate-dhcp; do {lines}; done; true", read_pairs)
     log = "journalctl -u neutron-l2isolate-agent --since=-3min -o cat -n 300 --no-pager; true"
     yield _shell(AGENT_LOG, log, read_agent_log)
     yield _shell(

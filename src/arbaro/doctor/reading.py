@@ -147,6 +147,11 @@ def read_agent_log(text: str) -> dict[str, Any]:
     return {"errors": len(wrong), "said": said, "when": wrong[-1][:19].replace(" ", "T")}
 
 
+def read_pairs(text: str) -> dict[str, str]:
+    """Lines of two words: the first → the second."""
+    return dict(line.split(None, 1) for line in text.splitlines() if len(line.split()) == 2)
+
+
 def read_two(text: str) -> list[int]:
     """Two numbers, a line each."""
     return [int(word) for word in text.split()]

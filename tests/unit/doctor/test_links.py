@@ -175,6 +175,9 @@ ILL: dict[str, Change] = {
         value={"errors": 3, "said": "No such file or directory: 'nft'", "when": "2026-11-27T19:00:00"},
         at=moment("2026-11-27T19:00:20"),
     ),
+    "agent-image-gone": lambda f: f[HOST].update(
+        {"the agents' images": {"value": {"l2isolate-dhcp": "/var/lib/arbaro/agents/x"}, "at": 1.0, "error": ""}}
+    ),
     "conntrack-full": lambda f: f[HOST]["tracked connections"].update(value=[262144, 262144]),
     "guest-frozen": lambda f: value(f, HOST, "stopped processes").update(
         {"machine-qemu\\x2d2\\x2dinstance\\x2d00000005.scope": {"pid": 9, "command": "qemu-system-x86", "state": "T"}}

@@ -75,6 +75,9 @@ def needs_read_write(evidence: Evidence, spot: Spot) -> Iterator[Need]:
     yield from (
         (ground.DISK_FULL.id, Spot(spot.host, target)) for target in (seen.value if seen and not seen.error else {})
     )
+    yield ground.AGENT_IMAGE_GONE.id, spot
+    if spot.host == controller(evidence) and spot.thing != "mariadb":
+        yield from ((check, Spot(spot.host)) for check in ("database-silent", "database-full"))
     if spot.thing == "l2isolate-dhcp":
         yield fabric.DHCP_READ_ONLY.id, Spot(spot.host)
 
@@ -141,6 +144,7 @@ STAGES: Sequence[tuple[str, Sequence[Check]]] = (
             hosts.HOST_DOWN,
             hosts.HOST_UNREACHABLE,
             ground.DISK_FULL,
+            ground.AGENT_IMAGE_GONE,
             ground.also(replace(hosts.UNIT_DOWN, look=unit_down), needs_read_write),
             ground.PROCESS_STOPPED,
             ground.GUEST_FROZEN,

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from arbaro.checks import ERROR, WARNING, Check, Finding, Need, Spot
 from arbaro.cluster.checks.hosts import HOST_DOWN, HOST_UNREACHABLE, UNIT_DOWN, each_thing
 from arbaro.doctor import hostlooks
-from arbaro.doctor.ports import moment
+from arbaro.doctor.ports import moment, seen
 from arbaro.doctor.site import each_host_in, there
 from arbaro.evidence import Evidence
 from arbaro.hosts import COMPUTE, TOR
@@ -173,6 +173,20 @@ def needs_what_it_asks(evidence: Evidence, spot: Spot) -> Iterator[Need]:
         yield "queue-refuses", Spot(host, "neutron")
 
 
+def each_tree(evidence: Evidence) -> list[Spot]:
+    """All containers of computes whose unpacked image is not there."""
+    hosts = each_host_in(COMPUTE)(evidence)
+    return [Spot(one.host, unit) for one in hosts for unit in seen(evidence, hostlooks.AGENT_TREES, one.host)]
+
+
+def agent_image_gone(evidence: Evidence, spot: Spot) -> Finding | None:
+    """The unpacked image that a unit's container runs from is not there."""
+    path = evidence.value(spot.host, hostlooks.AGENT_TREES)[spot.thing]
+    play = str(evidence.should("site", "configure", "")).replace("site.yml", "upgrade-agent.yml")
+    mend = play.format(host=spot.host) or there(evidence, spot.host, f"ls -la {path}")
+    return Finding(spot.host, f"the image of {spot.thing} is not there ({path})", "it cannot start any more", mend)
+
+
 def each_agent(evidence: Evidence) -> list[Spot]:
     """The computes whose network agent is this one."""
     hosts = each_host_in(COMPUTE)(evidence)
@@ -253,6 +267,7 @@ GUEST_FROZEN = Check("guest-frozen", ERROR, each_scope, guest_frozen, needs_the_
 DISK_FULL = Check("disk-full", ERROR, each_disk, disk_full, needs_the_host)
 LIBVIRT_SILENT = Check("libvirt-silent", ERROR, each_host_in(COMPUTE), libvirt_silent, needs_libvirtd)
 TUN_MISSING = Check("tun-missing", ERROR, each_host_in(COMPUTE), tun_missing, needs_the_host)
+AGENT_IMAGE_GONE = Check("agent-image-gone", ERROR, each_tree, agent_image_gone, needs_the_host)
 AGENT_FAILS = Check("agent-fails", ERROR, each_agent, agent_fails, needs_what_it_asks)
 CONNTRACK_FULL = Check("conntrack-full", ERROR, each_host_in(COMPUTE), conntrack_full, needs_the_host)
 FORWARDING_OFF = Check("forwarding-off", ERROR, each_host_in(COMPUTE, TOR), forwarding_off, needs_the_host)

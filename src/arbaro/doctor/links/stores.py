@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Queue and database by round trips: do they answer, take what they are given, and does somebody read it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from arbaro.checks import ERROR, Check, Finding, Need, Spot
 from arbaro.doctor import hostlooks
@@ -58,15 +59,25 @@ def each_queue_user(evidence: Evidence) -> list[Spot]:
 
 
 def queue_refuses(evidence: Evidence, spot: Spot) -> Finding | None:
-    """A service has no connection to the queue any more: it is refused, or its password is not the queue's."""
-    if evidence.value(spot.host, hostlooks.QUEUE)["users"].get(spot.thing):
+    """A service's login is refused by the queue, or nobody is connected with it."""
+    logins = {host: _logins_of(evidence, host, spot.thing) for host in evidence.should(SITE, "groups", {})}
+    refused = [host for host, answers in logins.items() if "refused" in answers]
+    connected = evidence.value(spot.host, hostlooks.QUEUE)["users"].get(spot.thing)
+    if not refused and connected:
         return None
-    return Finding(
-        spot.host,
-        f"nobody is connected to RabbitMQ as {spot.thing}: its login is refused",
-        f"the services of {spot.thing} hear nothing from one another",
-        there(evidence, spot.host, "systemctl restart rabbitmq-server"),
+    means = f"the services of {spot.thing} hear nothing from one another"
+    if refused and any("in" in answers for answers in logins.values()):
+        mend = str(evidence.should(SITE, "configure", "")).format(host=refused[0])
+        saw = f"RabbitMQ refuses the login of {spot.thing} from here, and takes it from others"
+        return Finding(", ".join(refused), saw, "its password in the files of this host is another one", mend)
+    saw = (
+        f"RabbitMQ refuses the login of {spot.thing}" if refused else f"nobody is connected to RabbitMQ as {spot.thing}"
     )
+    return Finding(spot.host, saw, means, there(evidence, spot.host, "systemctl restart rabbitmq-server"))
+
+
+def _logins_of(evidence: Evidence, host: str, user: str) -> set[str]:
+    return {one["answer"] for one in seen(evidence, hostlooks.QUEUE_LOGINS, host) or [] if one["user"] == user}
 
 
 def needs_open_queue(evidence: Evidence, spot: Spot) -> Iterator[Need]:
@@ -147,10 +158,15 @@ def _renamed(evidence: Evidence, host: str) -> list[str]:
     return list(seen.value["said"]) if seen and not seen.error else []
 
 
+def _is_refused(found: Mapping[str, Any]) -> bool:
+    """Say whether even its administrator got no connection, because there were too many."""
+    return found["code"] != 0 and "Too many connections" in found["said"]
+
+
 def database_silent(evidence: Evidence, spot: Spot) -> Finding | None:
     """MariaDB does not answer."""
     found = evidence.value(spot.host, hostlooks.DATABASE)
-    if found["code"] == 0:
+    if found["code"] == 0 or _is_refused(found):
         return None
     why = "no answer in 5 s" if found["code"] in (124, 137) else found["said"]
     return Finding(
@@ -167,14 +183,15 @@ def needs_database(evidence: Evidence, spot: Spot) -> Iterator[Need]:
 def database_full(evidence: Evidence, spot: Spot) -> Finding | None:
     """All connections that the database allows are taken."""
     found = evidence.value(spot.host, hostlooks.DATABASE)
-    if found["code"] != 0 or found["open"] < found["most"] - 1:
+    means = "services are refused at random: HTTP 500 and 503"
+    if _is_refused(found):
+        saw, mend = "MariaDB has too many connections, and lets in nobody more", "systemctl restart mariadb"
+    elif found["code"] == 0 and found["open"] >= found["most"] - 1:
+        saw = f"MariaDB allows {found['most']} connections, and {found['open']} are open"
+        mend = "\"mysql -e 'SET GLOBAL max_connections = 500'\""
+    else:
         return None
-    return Finding(
-        spot.host,
-        f"MariaDB allows {found['most']} connections, and {found['open']} are open",
-        "services are refused at random: HTTP 500 and 503",
-        there(evidence, spot.host, "\"mysql -e 'SET GLOBAL max_connections = 500'\""),
-    )
+    return Finding(spot.host, saw, means, there(evidence, spot.host, mend))
 
 
 def needs_open_database(evidence: Evidence, spot: Spot) -> Iterator[Need]:
