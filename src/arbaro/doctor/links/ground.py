@@ -171,6 +171,8 @@ def needs_what_it_asks(evidence: Evidence, spot: Spot) -> Iterator[Need]:
         for check in ("queue-silent", "queue-blocked", "database-silent", "database-full"):
             yield check, Spot(host)
         yield "queue-refuses", Spot(host, "neutron")
+    yield "queue-unreachable", spot
+    yield from (("other-firewall", Spot(spot.host, table)) for table in seen(evidence, hostlooks.RULES, spot.host))
 
 
 def each_tree(evidence: Evidence) -> list[Spot]:
