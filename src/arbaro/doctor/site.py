@@ -1,22 +1,39 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a check must know besides what was seen: the cloud's addresses, and how a person types a command."""
 
+import re
+from shlex import quote
+
 from arbaro.checks import Spot
 from arbaro.evidence import Evidence
 
 #: The place of what is known of the cloud as a whole, under `wanted`.
 SITE = "site"
+#: A line that every shell takes as the words that it shows.
+PLAIN = re.compile(r"[\w@%+=:,./ -]*", re.ASCII)
 
 
-def there(evidence: Evidence, host: str, command: str) -> str:
-    """What to type here so that a command runs on a host."""
+def there(evidence: Evidence, host: str, line: str) -> str:
+    """What to type here so that a line runs in the shell of a host.
+
+    What comes from hosts and tenants is in the line as `quote` writes it: a person is going to type this.
+    """
     via = str(evidence.should(SITE, "ssh", "ssh {host} --"))
-    return f"{via.format(host=host)} {command}"
+    return f"{via.format(host=host)} {_as_one_word(line)}"
 
 
-def client(evidence: Evidence, words: str) -> str:
-    """What to type to ask or tell OpenStack something."""
-    return f"openstack --os-cloud {evidence.should(SITE, 'cloud', evidence.about)} {words}"
+def _as_one_word(line: str) -> str:
+    """The line as this shell hands it on unchanged; plain words stay plain, because ssh joins them again."""
+    if PLAIN.fullmatch(line):
+        return line
+    return quote(line) if re.search(r'["$`\\!]', line) else f'"{line}"'
+
+
+def client(evidence: Evidence, *words: str) -> str:
+    """What to type to ask or tell OpenStack something; the last words may come from a tenant, the first are ours."""
+    first, *rest = words
+    cloud = evidence.should(SITE, "cloud", evidence.about)
+    return " ".join([f"openstack --os-cloud {quote(cloud)} {first}", *map(quote, rest)])
 
 
 def hosts_in(evidence: Evidence, group: str) -> list[str]:

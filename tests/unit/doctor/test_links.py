@@ -8,6 +8,7 @@ What faults really look like is recorded by the drills; here a check is shown wh
 import copy
 import gzip
 import json
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -227,6 +228,43 @@ def test_needs_name_checks_that_there_are(check: Check) -> None:
 
 def test_what_comes_back_is_of_the_links() -> None:
     assert {check.id for check in LINKS} >= set(COMES_BACK)
+
+
+EVIL = "x'; touch /tmp/owned; echo \"$(reboot)`id`"
+HOSTILE: dict[str, Change] = {
+    "other-firewall": lambda f: value(f, HOST, "packet filter").update(
+        {f"ip {EVIL}": {"forward": {"hook": "forward", "policy": "drop", "type": "filter", "rules": []}}}
+    ),
+    "guest-unknown": lambda f: value(f, HOST, "libvirt")["domains"].update({NEW: EVIL}),
+    "prefix-filtered": lambda f: f[HOST]["FRR's refusals"].update(value=[f"deny {ADDRESS}/32 {EVIL}"]),
+    "endpoint-dead": lambda f: openstack(f, "catalog").append(
+        {"service": "neutron", "interface": "internal", "url": f"http://x/{EVIL}", "id": EVIL}
+    ),
+    "routing-rule": lambda f: value(f, HOST, "policy routing").append(f"src all iif {EVIL} action blackhole"),
+    "name-changed": lambda f: value(f, HOST, "names in configuration")["said"].update({f"/etc/nova/{EVIL}": "other"}),
+    "address-twice": lambda f: value(f, OTHER, "routes").append(
+        {"to": ADDRESS, "dev": EVIL, "via": [], "protocol": "boot", "metric": 4209}
+    ),
+    "policy-changed": lambda f: value(f, "controller", "policies")["/etc/nova/policy.yaml"].update({EVIL: "!"}),
+}
+
+
+@pytest.mark.parametrize("code", HOSTILE)
+def test_what_hosts_and_tenants_say_is_no_command(code: str, tmp_path: Path) -> None:
+    """The command is going to be typed: neither this shell nor the host's may take a word of others for its own."""
+    (cause, *_) = (one for one in judge(LINKS, evidence(HOSTILE[code])) if one.check == code)
+    tried = tmp_path / "tried"
+    commands = ["touch", "reboot", "id"]
+    for name in (*commands, "nft", "virsh", "vtysh", "ip", "sed", "systemctl", "openstack"):
+        (tmp_path / name).write_text(f"#!/bin/sh\necho {name} >>{tried}\n")
+    # Its words are run by a shell, as SSH has them run on the host.
+    (tmp_path / "arbaro").write_text('#!/bin/sh\nshift 4\nexec sh -c "$*"\n')
+    for file in tmp_path.iterdir():
+        file.chmod(0o755)
+    env = {"PATH": f"{tmp_path}:/bin:/usr/bin"}
+    subprocess.run(["bash", "-c", cause.run], env=env, cwd=tmp_path, check=False, capture_output=True)
+    done = tried.read_text().split()
+    assert done and not set(done) & set(commands), cause.run
 
 
 def test_evidence_that_lacks_a_part_is_never_healthy() -> None:

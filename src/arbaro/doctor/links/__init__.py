@@ -65,8 +65,7 @@ def unit_down(evidence: Evidence, spot: Spot) -> Finding | None:
     result = start.get(spot.thing, {}).get("result", "success")
     why = "" if result in ("success", "") else f" ({result})"
     reset = f"systemctl reset-failed {spot.thing}; " if "failed" in found.saw else ""
-    mend = f'"{reset}systemctl restart {spot.thing}"' if reset else f"systemctl restart {spot.thing}"
-    return replace(found, saw=found.saw + why, run=there(evidence, spot.host, mend))
+    return replace(found, saw=found.saw + why, run=there(evidence, spot.host, f"{reset}systemctl restart {spot.thing}"))
 
 
 def needs_read_write(evidence: Evidence, spot: Spot) -> Iterator[Need]:

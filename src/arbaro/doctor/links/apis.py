@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Keystone and the APIs by round trips: keys, the services' own logins, the catalog, policies, images."""
 
+import re
 from collections import Counter
 from collections.abc import Iterator
+from shlex import quote
 from urllib.parse import urlsplit
 
 from arbaro.checks import ERROR, Check, Finding, Need, Spot
@@ -54,12 +56,13 @@ def service_password(evidence: Evidence, spot: Spot) -> Finding | None:
     others = Counter(each["answer"] for each in _logins_of(evidence, one["user"]))
     everywhere = others.get(201, 0) == 0
     site = evidence.should(SITE, "configure", "")
+    look = there(evidence, spot.host, f"grep -n username {quote(str(one['file']))}")
     where = " everywhere: its password in keystone is another one" if everywhere else ""
     return Finding(
         spot.host,
         f"keystone refuses {one['user']}{where} (HTTP {one['answer']}, as {spot.thing} logs in)",
         "the services that log in like this are refused by all others",
-        site.format(host=spot.host) if site else there(evidence, spot.host, f"grep -n username {one['file']}"),
+        site.format(host=spot.host) if site else look,
     )
 
 
@@ -102,14 +105,12 @@ def endpoint_dead(evidence: Evidence, spot: Spot) -> Finding | None:
     good = evidence.should(SITE, "ports", {}).get(one["service"])
     said = next(iter(answers.values()))
     parts = urlsplit(spot.thing)
-    mend = f"endpoint set --url {spot.thing} {one['id']}"
-    if good and parts.port != good:
-        mend = f"endpoint set --url {spot.thing.replace(f':{parts.port}', f':{good}')} {one['id']}"
+    url = spot.thing.replace(f":{parts.port}", f":{good}") if good and parts.port != good else spot.thing
     return Finding(
         one["service"],
         f"the catalog sends everybody to {spot.thing} ({one['interface']}), and nobody answers there: {said}",
         "",
-        client(evidence, mend),
+        client(evidence, "endpoint set --url", url, one["id"]),
     )
 
 
@@ -149,7 +150,7 @@ def policy_changed(evidence: Evidence, spot: Spot) -> Finding | None:
     site = evidence.should(SITE, "configure", "")
     mend = there(evidence, spot.host, f"rm {spot.thing}") if not wanted else site.format(host=spot.host)
     if set(changed) <= found.keys() - wanted.keys() and wanted:
-        mend = there(evidence, spot.host, f"\"sed -i '/{changed[0]}/d' {spot.thing}\"")
+        mend = there(evidence, spot.host, f"sed -i {quote(f'/{re.escape(changed[0])}/d')} {spot.thing}")
     return Finding(
         spot.host, f"{spot.thing} has other rules than its role writes: {shown}", "people are refused, or let in", mend
     )
@@ -172,8 +173,8 @@ def image_file_gone(evidence: Evidence, spot: Spot) -> Finding | None:
     return Finding(
         spot.host,
         f"the file of image {image['name']} ({spot.thing}) {saw}",
-        "servers from this image fail on every host that does not have it in its cache",
-        there(evidence, spot.host, "ls -la /var/lib/glance/images  # put the file back, or upload the image anew"),
+        "servers from it fail on hosts that have no copy of it: put the file back, or upload the image anew",
+        there(evidence, spot.host, "ls -la /var/lib/glance/images"),
     )
 
 

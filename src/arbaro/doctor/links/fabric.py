@@ -2,6 +2,7 @@
 """The way through the fabric: what a host announces, what switches believe, who else claims an address."""
 
 from collections.abc import Iterator
+from shlex import quote
 
 from arbaro.checks import ERROR, WARNING, Check, Finding, Need, Spot
 from arbaro.cluster.checks.hosts import each_thing
@@ -53,7 +54,7 @@ def prefix_filtered(evidence: Evidence, spot: Spot) -> Finding | None:
     if not lost:
         return None
     name = named(evidence, port.server)
-    mend = f"vtysh -c \"'conf t'\" -c \"'no {refusals[0]}'\"" if refusals else "systemctl restart frr"
+    mend = _vtysh("conf t", f"no {refusals[0]}") if refusals else "systemctl restart frr"
     return Finding(
         spot.host,
         f"FRR does not announce {lost[0]} ({name}), although the kernel has the route",
@@ -84,7 +85,7 @@ def fabric_misses(evidence: Evidence, spot: Spot) -> Finding | None:
     lost = [address for address in port.addresses if not any(f"{address}/32" in one for one in known)]
     if not lost or not tors:
         return None
-    run = there(evidence, tors[0], "vtysh -c \"'show bgp ipv4 unicast'\"")
+    run = there(evidence, tors[0], _vtysh("show bgp ipv4 unicast"))
     return Finding(spot.host, f"no switch knows the way to {lost[0]} ({named(evidence, port.server)})", "", run)
 
 
@@ -114,7 +115,7 @@ def address_twice(evidence: Evidence, spot: Spot) -> Finding | None:
                     host,
                     f"it has a route of its own to {to} (dev {route['dev']}), the address of {name} on {spot.host}",
                     "the fabric sends what is for the server to the wrong host",
-                    there(evidence, host, f"ip route del {to}/32 dev {route['dev']}"),
+                    there(evidence, host, f"ip route del {quote(to)}/32 dev {quote(route['dev'])}"),
                 )
     return None
 
@@ -125,17 +126,21 @@ def session_down(evidence: Evidence, spot: Spot) -> Finding | None:
     state = states.get(spot.thing, "missing")
     if state == "Established":
         return None
-    mend = "vtysh -c \"'show bgp summary'\""
+    mend = _vtysh("show bgp summary")
     shut = [name for name, its in states.items() if "Admin" in its]
     if spot.thing in shut:
         # All that somebody has shut down on this host: it was one deed.
         router = f"router bgp {evidence.value(spot.host, hostlooks.BGP_ROUTES)['as']}"
-        words = ("conf t", router, *(f"no neighbor {name} shutdown" for name in shut))
-        mend = "vtysh " + " ".join(f"-c \"'{word}'\"" for word in words)
+        mend = _vtysh("conf t", router, *(f"no neighbor {name} shutdown" for name in shut))
     left = [name for name in evidence.should(spot.host, "BGP sessions", {}) if states.get(name) == "Established"]
     means = "packets have one way less" if left else "it has no session left: all that is behind it is cut off"
     saw = f"the BGP session on {spot.thing} is {state}"
     return Finding(spot.host, saw, means, there(evidence, spot.host, mend))
+
+
+def _vtysh(*lines: str) -> str:
+    """A command of FRR's shell, in the words of a host's."""
+    return " ".join(["vtysh", *(f"-c {quote(line)}" for line in lines)])
 
 
 def needs_both_ends(evidence: Evidence, spot: Spot) -> Iterator[Need]:
@@ -156,7 +161,7 @@ def bfd_flaps(evidence: Evidence, spot: Spot) -> Finding | None:
         spot.host,
         f"BFD on {spot.thing} went down {one['downs']} times, last {one['uptime']} s ago",
         "the cable loses packets: each time servers are silent for a moment",
-        there(evidence, spot.host, f"ip -s link show dev {spot.thing}"),
+        there(evidence, spot.host, f"ip -s link show dev {quote(spot.thing)}"),
     )
 
 
@@ -255,7 +260,7 @@ def dhcp_read_only(evidence: Evidence, spot: Spot) -> Finding | None:
         spot.host,
         f"{hostlooks.DHCP} is on a file system that is read-only",
         "DHCP cannot start, and knows no new server",
-        there(evidence, spot.host, f'"umount {hostlooks.DHCP}; systemctl restart l2isolate-dhcp"'),
+        there(evidence, spot.host, f"umount {hostlooks.DHCP}; systemctl restart l2isolate-dhcp"),
     )
 
 

@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from itertools import pairwise
+from shlex import quote
 from typing import Any
 
 from arbaro.checks import ERROR, Check, Finding, Need, Spot
@@ -49,10 +50,10 @@ def other_firewall(evidence: Evidence, spot: Spot) -> Finding | None:
     ]
     if not bad:
         return None
-    name, chain = bad[0]
+    (name, chain), (family, _, table) = bad[0], spot.thing.partition(" ")
     saw = f"the table {spot.thing} drops packets at the hook {chain['hook']} (chain {name})"
     means = "it is not the cloud's: a drop there wins over all that the cloud's own filter lets through"
-    return Finding(spot.host, saw, means, there(evidence, spot.host, f"nft delete table {spot.thing}"))
+    return Finding(spot.host, saw, means, there(evidence, spot.host, f"nft delete table {family} {quote(table)}"))
 
 
 def _drops(chain: Mapping[str, Any], chains: Mapping[str, Any], seen_before: frozenset[str] = frozenset()) -> bool:
@@ -96,7 +97,7 @@ def foreign_rule(evidence: Evidence, spot: Spot) -> Finding | None:
         spot.host,
         f"the chain {spot.thing} of the agent's table has a rule that the agent did not write: {_short(words)}",
         "it stays until somebody takes it away: the agent does not look at rules of others",
-        there(evidence, spot.host, f"nft delete rule {TABLE} {spot.thing} handle {handle}"),
+        there(evidence, spot.host, f"nft delete rule {TABLE} {quote(spot.thing)} handle {int(handle)}"),
     )
 
 
@@ -215,7 +216,7 @@ def routing_rule(evidence: Evidence, spot: Spot) -> Finding | None:
         return None
     more = f", and {len(rules) - 1} more" if rules[1:] else ""
     saw = f"a rule of policy routing is not the cloud's: {rules[0]}{more}"
-    mend = there(evidence, spot.host, '"' + "; ".join(f"ip rule del {_as_typed(rule)}" for rule in rules) + '"')
+    mend = there(evidence, spot.host, "; ".join(f"ip rule del {_as_typed(rule)}" for rule in rules))
     return Finding(spot.host, saw, "packets that it matches are lost, or go another way", mend)
 
 
@@ -223,7 +224,7 @@ def _as_typed(rule: str) -> str:
     """A rule as `ip rule` takes it."""
     kept = re.sub(r"\bsrc all\b ?", "", rule)
     kept = re.sub(r"\bsrc\b", "from", re.sub(r"\bdst\b", "to", kept))
-    return re.sub(r"\baction (\S+)", r"\1", kept).strip()
+    return " ".join(map(quote, re.sub(r"\baction (\S+)", r"\1", kept).split()))
 
 
 FILTER_INCOMPLETE = Check("filter-incomplete", ERROR, each_filtered, filter_incomplete, needs_filter)

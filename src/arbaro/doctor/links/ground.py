@@ -2,6 +2,7 @@
 """What everything on a host stands on: processes that go on, room on its disks, libvirt, and the kernel's settings."""
 
 from collections.abc import Callable, Iterable, Iterator
+from shlex import quote
 
 from arbaro.checks import ERROR, WARNING, Check, Finding, Need, Spot
 from arbaro.cluster.checks.hosts import HOST_DOWN, HOST_UNREACHABLE, UNIT_DOWN, each_thing
@@ -80,7 +81,7 @@ def guest_frozen(evidence: Evidence, spot: Spot) -> Finding | None:
         f"the guest {name.partition('-instance-')[2] and 'instance-' + name.partition('-instance-')[2]} is frozen: "
         f"its process {found['pid']} is in state {found['state']}",
         "its server is silent, and what asks libvirt for it hangs",
-        there(evidence, spot.host, f"kill -CONT {found['pid']}"),
+        there(evidence, spot.host, f"kill -CONT {int(found['pid'])}"),
     )
 
 
@@ -97,7 +98,7 @@ def disk_full(evidence: Evidence, spot: Spot) -> Finding | None:
     least = max(FEW, SHARE * size)
     if disk["files"] and disk["files free"] < SHARE * disk["files"]:
         saw = f"{spot.thing} has no inodes left: {disk['files free']} of {disk['files']} are free"
-        mend = there(evidence, spot.host, f"du --inodes -x --max-depth=2 {spot.thing}")
+        mend = there(evidence, spot.host, f"du --inodes -x --max-depth=2 {quote(spot.thing)}")
         return Finding(spot.host, saw, "no file can be made there", mend)
     if spot.thing == INSTANCES or (spot.thing == "/" and spot.host in evidence.places("instances on /")):
         least = max(least, FEW_FOR_SERVERS)
@@ -105,10 +106,10 @@ def disk_full(evidence: Evidence, spot: Spot) -> Finding | None:
         return None
     means = "servers find no room here" if spot.thing == INSTANCES else "services cannot write there"
     command = f"df -h {spot.thing}"
-    mend = there(evidence, spot.host, f"du -xh --max-depth=2 {spot.thing}")
+    mend = there(evidence, spot.host, f"du -xh --max-depth=2 {quote(spot.thing)}")
     if spot.thing == INSTANCES and size < FEW_FOR_SERVERS:
         # A file system that is smaller than any server's disk was mounted over the right one.
-        mend = there(evidence, spot.host, f"umount {spot.thing}")
+        mend = there(evidence, spot.host, f"umount {quote(spot.thing)}")
         means = f"servers find no room here: a file system of {size // 2**20} MiB is mounted there ({command})"
     return Finding(spot.host, f"{spot.thing} has {free // 2**20} MiB free of {size // 2**20}", means, mend)
 
@@ -185,7 +186,7 @@ def agent_image_gone(evidence: Evidence, spot: Spot) -> Finding | None:
     """The unpacked image that a unit's container runs from is not there."""
     path = evidence.value(spot.host, hostlooks.AGENT_TREES)[spot.thing]
     play = str(evidence.should("site", "configure", "")).replace("site.yml", "upgrade-agent.yml")
-    mend = play.format(host=spot.host) or there(evidence, spot.host, f"ls -la {path}")
+    mend = play.format(host=spot.host) or there(evidence, spot.host, f"ls -la {quote(path)}")
     return Finding(spot.host, f"the image of {spot.thing} is not there ({path})", "it cannot start any more", mend)
 
 
@@ -204,7 +205,7 @@ def conntrack_full(evidence: Evidence, spot: Spot) -> Finding | None:
         spot.host,
         f"the kernel tracks {count} connections, and {most} is all that it can",
         "new connections are dropped at random",
-        there(evidence, spot.host, f"sysctl -w net.netfilter.nf_conntrack_max={most * 2}"),
+        there(evidence, spot.host, f"sysctl -w net.netfilter.nf_conntrack_max={int(most) * 2}"),
     )
 
 
@@ -260,7 +261,7 @@ def reports_as_another(evidence: Evidence, spot: Spot) -> Finding | None:
         return None
     unit = "nova-compute" if "/nova/" in spot.thing else "neutron-l2isolate-agent"
     means = "nova and neutron take it for another host, and the true one for dead"
-    mend = there(evidence, spot.host, f"\"sed -i '/^host *=/d' {spot.thing} && systemctl restart {unit}\"")
+    mend = there(evidence, spot.host, f"sed -i '/^host *=/d' {quote(spot.thing)} && systemctl restart {unit}")
     return Finding(spot.host, f"{spot.thing} says host = {said}", means, mend)
 
 

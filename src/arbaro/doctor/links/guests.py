@@ -2,6 +2,7 @@
 """Guests: does libvirt have what nova believes to run, does it run, and is there one that nova does not know."""
 
 from collections.abc import Iterator
+from shlex import quote
 
 from arbaro.checks import ERROR, Check, Finding, Need, Spot
 from arbaro.doctor import hostlooks
@@ -36,7 +37,7 @@ def guest_gone(evidence: Evidence, spot: Spot) -> Finding | None:
         spot.host,
         f"libvirt has no guest for the server {name}, which nova believes to run here",
         "",
-        client(evidence, f"server reboot --hard {spot.thing}"),
+        client(evidence, "server reboot --hard", spot.thing),
     )
 
 
@@ -64,7 +65,7 @@ def guest_paused(evidence: Evidence, spot: Spot) -> Finding | None:
         spot.host,
         f"the guest of {named(evidence, spot.thing)} is paused{why}",
         "nova believes that it runs",
-        there(evidence, spot.host, f"virsh resume {name}"),
+        there(evidence, spot.host, f"virsh resume {quote(name)}"),
     )
 
 
@@ -74,7 +75,7 @@ def guest_off(evidence: Evidence, spot: Spot) -> Finding | None:
     if not state or state[0] in (RUNNING, PAUSED):
         return None
     saw = f"the guest of {named(evidence, spot.thing)} does not run (libvirt's state {state[0]})"
-    return Finding(spot.host, saw, "nova believes that it runs", client(evidence, f"server start {spot.thing}"))
+    return Finding(spot.host, saw, "nova believes that it runs", client(evidence, "server start", spot.thing))
 
 
 def needs_disks(evidence: Evidence, spot: Spot) -> Iterator[Need]:
@@ -107,7 +108,7 @@ def guest_unknown(evidence: Evidence, spot: Spot) -> Finding | None:
         means = "the same server may run twice, and spoil its disk"
     else:
         return None
-    return Finding(spot.host, saw, means, there(evidence, spot.host, f"virsh destroy {name}"))
+    return Finding(spot.host, saw, means, there(evidence, spot.host, f"virsh destroy {quote(name)}"))
 
 
 GUEST_GONE = Check("guest-gone", ERROR, each_running, guest_gone, needs_libvirt)

@@ -27,7 +27,7 @@ def port_elsewhere(evidence: Evidence, spot: Spot) -> Finding | None:
         saw = f"neutron has the port of {name} on {port.its['host']}, nova the server on {port.host}"
     else:
         return None
-    mend = client(evidence, f"server reboot --hard {port.server}")
+    mend = client(evidence, "server reboot --hard", port.server)
     return Finding(spot.host, saw, "the agent there makes no way to it", mend)
 
 
@@ -65,7 +65,7 @@ def closed_by_rules(evidence: Evidence, spot: Spot) -> Finding | None:
         (_why_not(rule, evidence) for rule in _rules(groups, port.its["groups"], every=True)),
         "it has no rule for packets that come in",
     )
-    mend = client(evidence, f"security group rule create --protocol icmp {own[0] if own else 'GROUP'}")
+    mend = client(evidence, "security group rule create --protocol icmp", *(port.its["groups"][:1] or ["GROUP"]))
     return Finding(
         named(evidence, port.server),
         f"its security groups ({', '.join(own) or 'none'}) let in neither ping nor TCP: {nearest}",
@@ -120,7 +120,7 @@ def group_empty(evidence: Evidence, spot: Spot) -> Finding | None:
         groups[group]["name"],
         f"its rule for {rule['protocol'] or 'any'} lets in members of {name}, and {name} has none",
         "that may be on purpose",
-        client(evidence, f"server add security group SERVER {name}"),
+        client(evidence, "server add security group SERVER", remote),
     )
 
 

@@ -45,7 +45,7 @@ def compute_off_duty(evidence: Evidence, spot: Spot) -> Finding | None:
 def _disabled(evidence: Evidence, spot: Spot, means: str) -> Finding:
     one = next(record for record in _computes(evidence) if record["host"] == spot.host)
     reason = f": {one['disabled_reason']}" if one["disabled_reason"] else ""
-    mend = client(evidence, f"compute service set --enable {spot.host} {COMPUTE_BINARY}")
+    mend = client(evidence, "compute service set --enable", spot.host, COMPUTE_BINARY)
     return Finding(spot.host, f"nova-compute is disabled{reason}", means, mend)
 
 
@@ -61,9 +61,12 @@ def record_of_nobody(evidence: Evidence, spot: Spot) -> Finding | None:
     """A record in nova or neutron is of a host that there is not: left from another name."""
     services = [one for one in seen(evidence, SERVICES) or [] if f"{one['binary']} on {one['host']}" == spot.thing]
     agents = [one for one in seen(evidence, AGENTS) or [] if f"{one['binary']} on {one['host']}" == spot.thing]
-    verb = f"compute service delete {services[0]['id']}" if services else f"network agent delete {agents[0]['id']}"
+    verb = "compute service delete" if services else "network agent delete"
     return Finding(
-        "OpenStack", f"it has a record of {spot.thing}, and there is no such host", "", client(evidence, verb)
+        "OpenStack",
+        f"it has a record of {spot.thing}, and there is no such host",
+        "",
+        client(evidence, verb, (services or agents)[0]["id"]),
     )
 
 

@@ -28,9 +28,9 @@ def server_error(evidence: Evidence, spot: Spot) -> Finding | None:
     one = evidence.value(OPENSTACK, SERVERS)[spot.thing]
     why = one["fault"] or "nova does not say why"
     mend = (
-        client(evidence, f"server delete {spot.thing}")
+        client(evidence, "server delete", spot.thing)
         if not one["launched"]
-        else client(evidence, f"server reboot --hard {spot.thing}")
+        else client(evidence, "server reboot --hard", spot.thing)
     )
     return Finding(one["name"], f"it failed: {why}", f"at {one['fault_at'] or one['updated']}", mend)
 
@@ -93,7 +93,7 @@ def task_stuck(evidence: Evidence, spot: Spot) -> Finding | None:
         return None
     saw = f"{one['name']} is {one['task_state']} since {age / 60:.0f} min"
     means = "nova refuses everything else until that ends"
-    return Finding(spot.host or one["name"], saw, means, client(evidence, f"server set --state active {spot.thing}"))
+    return Finding(spot.host or one["name"], saw, means, client(evidence, "server set --state active", spot.thing))
 
 
 def each_refused(evidence: Evidence) -> list[Spot]:
@@ -115,10 +115,10 @@ def fits_no_host(evidence: Evidence, spot: Spot) -> Finding | None:
         mend = client(evidence, "availability zone list --compute")
         misplaced = [zone for zone in zones if zone not in ("nova", "internal")]
         if one["zone"] == "nova" and misplaced:
-            mend = client(evidence, f"aggregate list --long  # a zone of its own took the hosts out of {one['zone']}")
+            mend = client(evidence, "aggregate list --long")
     elif image["architecture"] and here and image["architecture"] not in here:
         saw = f"its image {image['name']} is for {image['architecture']}, and the hosts are {', '.join(sorted(here))}"
-        mend = client(evidence, f"image unset --property hw_architecture {image['name']}")
+        mend = client(evidence, "image unset --property hw_architecture", one["image"])
     elif lack := _too_large(evidence, one["wants"]):
         saw, mend = f"its flavor asks for {lack}", client(evidence, "flavor list")
     else:
@@ -162,7 +162,7 @@ def quota_used_up(evidence: Evidence, spot: Spot) -> Finding | None:
         f"project {spot.thing}",
         f"its quota of {full[0]} is used up ({used} of {most}), and {len(dead)} servers that never started count",
         "it gets no new server",
-        client(evidence, f"server delete {' '.join(dead)}"),
+        client(evidence, "server delete", *dead),
     )
 
 
@@ -182,7 +182,7 @@ def user_data_no_shebang(evidence: Evidence, spot: Spot) -> Finding | None:
         one["name"],
         "its user data begins with nothing that is known (#!, #cloud-config, …), so nothing runs it",
         "a script's first line must begin with #!",
-        client(evidence, f"server rebuild --user-data FILE {spot.thing}"),
+        client(evidence, "server rebuild --user-data FILE", spot.thing),
     )
 
 
@@ -204,7 +204,7 @@ def server_rests(evidence: Evidence, spot: Spot) -> Finding | None:
         "rescued": "unrescue",
         "soft-delete": "restore",
     }
-    mend = client(evidence, f"server {verbs.get(one['vm_state'], 'unshelve')} {spot.thing}")
+    mend = client(evidence, f"server {verbs.get(one['vm_state'], 'unshelve')}", spot.thing)
     return Finding(one["name"], f"it is {one['vm_state']}, as was asked for", "", mend)
 
 

@@ -2,6 +2,7 @@
 """Queue and database by round trips: do they answer, take what they are given, and does somebody read it."""
 
 from collections.abc import Iterator, Mapping
+from shlex import quote
 from typing import Any
 
 from arbaro.checks import ERROR, Check, Finding, Need, Spot
@@ -136,7 +137,7 @@ def queue_unread(evidence: Evidence, spot: Spot) -> Finding | None:
         where,
         f"{one['messages']} messages wait in the queue {spot.thing}, and {reader}",
         "",
-        there(evidence, where, f"systemctl restart {unit}"),
+        there(evidence, where, f"systemctl restart {quote(unit)}"),
     )
 
 
@@ -188,7 +189,7 @@ def database_full(evidence: Evidence, spot: Spot) -> Finding | None:
         saw, mend = "MariaDB has too many connections, and lets in nobody more", "systemctl restart mariadb"
     elif found["code"] == 0 and found["open"] >= found["most"] - 1:
         saw = f"MariaDB allows {found['most']} connections, and {found['open']} are open"
-        mend = "\"mysql -e 'SET GLOBAL max_connections = 500'\""
+        mend = "mysql -e 'SET GLOBAL max_connections = 500'"
     else:
         return None
     return Finding(spot.host, saw, means, there(evidence, spot.host, mend))
