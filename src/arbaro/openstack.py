@@ -35,8 +35,8 @@ class Login:
     draws it. Each login costs a quarter of a second of the controller's processor, on purpose.
     """
 
-    def __init__(self, auth_url: str, password: str, region: str) -> None:
-        self._auth_url, self._password, self._region = auth_url, password, region
+    def __init__(self, auth_url: str, password: str, region: str, patience: int = 0) -> None:
+        self._auth_url, self._password, self._region, self._patience = auth_url, password, region, patience
         self._lock = threading.Lock()
         self._of_thread = threading.local()
         self._first: Connection | None = None
@@ -60,6 +60,8 @@ class Login:
             region_name=self._region,
             app_name="arbaro",
             api_timeout=30,
+            # "Try again later" (HTTP 503), and keystoneauth does: after 0.5 s, then twice as long each time.
+            status_code_retries=self._patience,
             auth={
                 "auth_url": self._auth_url,
                 "username": "admin",
@@ -88,10 +90,14 @@ class Login:
         return Connection(config=region)
 
 
-def connect(auth_url: str, password: str, *, region: str = "RegionOne") -> "Connection":
-    """This thread's connection as admin of the project admin; the login is kept for as long as the run goes on."""
-    key = ("login", auth_url, password, region)
-    return current_run().kept(key, lambda: Login(auth_url, password, region)).connection
+def connect(auth_url: str, password: str, *, region: str = "RegionOne", patience: int = 0) -> "Connection":
+    """This thread's connection as admin of the project admin; the login is kept for as long as the run goes on.
+
+    `patience` is how often a request that a service cannot answer now (HTTP 503) is sent again. On a busy machine, a
+    service says so when its own question to keystone took too long.
+    """
+    key = ("login", auth_url, password, region, patience)
+    return current_run().kept(key, lambda: Login(auth_url, password, region, patience)).connection
 
 
 @contextmanager

@@ -20,6 +20,11 @@ def say_dimmed(text: str) -> None:
     print(paint("2", shown(text)), flush=True)
 
 
+def say_marked(before: str, colour: str, mark: str, text: str) -> None:
+    """Print one line with a coloured word; nothing in the text gets it onto a second line, or acts on the terminal."""
+    print(f"{before}{paint(colour, mark)}{in_one_line(text)}", flush=True)
+
+
 def warn(text: str) -> None:
     """The same to standard error."""
     print(shown(text), file=sys.stderr, flush=True)

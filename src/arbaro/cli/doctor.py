@@ -89,26 +89,25 @@ def doctor(
 
 
 def show(found: "Answer", examination: "Examination", seconds: float, *, everything: bool) -> None:
-    """Print the answer for a person."""
+    """Print the answer for a person. What clouds and hosts say stays on its line, so that it is not taken for ours."""
     from arbaro import output
 
-    output.say(found.sentence)
+    output.say(output.in_one_line(found.sentence))
     output.say()
     for mark, title in found.stages():
         colour, sign = MARKS[mark]
-        output.say(
-            f"  {output.paint(colour, sign)} {title}"
-            if mark != "follows"
-            else output.paint("2", f"  · {title} (follows)")
-        )
+        output.say_marked("  ", colour, sign, f" {title}" + (" (follows)" if mark == "follows" else ""))
     for root in found.roots:
         _show_root(root, everything=everything)
-    for hole in found.unknown[: None if everything else 3]:
-        output.say(f"\nNot looked at: {hole.where}: {hole.saw}")
-    for note in found.notes[: None if everything else 3]:
-        output.say_dimmed(f"\nNote: {note}" + (f"\n      {note.run}" if note.run and everything else ""))
+    few = None if everything else 3
+    if found.unknown or found.notes or found.elsewhere:
+        output.say()
+    for hole in found.unknown[:few]:
+        output.say_marked("", "33", "Not looked at", f": {hole.where}: {hole.saw}")
+    for note in found.notes[:few]:
+        output.say_dimmed(f"Note: {output.in_one_line(str(note))}")
     for root in found.elsewhere:
-        output.say_dimmed(f"\nNot of {found.subject.name}: {root.where}: {root.first.saw}")
+        output.say_dimmed(output.in_one_line(f"Not of {found.subject.name}: {root.where}: {root.first.saw}"))
     hosts = len(examination.evidence.should("site", "groups", {}))
     output.say_dimmed(f"\n{seconds:.1f} s, {hosts} hosts looked at, nothing changed")
 
@@ -116,21 +115,23 @@ def show(found: "Answer", examination: "Examination", seconds: float, *, everyth
 def _show_root(root: "Root", *, everything: bool) -> None:
     from arbaro import output
 
-    first = root.first
-    output.say(f"\n{output.paint('31;1', 'Cause')}: {root.where}: {first.saw}   [{first.check}]")
+    first, indent = root.first, " " * 7
+    output.say()
+    output.say_marked("", "31;1", "Cause", f": {root.where}: {first.saw}   [{first.check}]")
     for other in root.findings[1:4]:
-        output.say(f"       also: {other.saw}")
+        output.say_marked(indent, "0", "also", f": {other.saw}")
     if first.means:
-        output.say(f"       {first.means}")
+        output.say(indent + output.in_one_line(first.means))
     if root.consequences:
         places = list(dict.fromkeys(one.where for one in root.consequences))
         told = ", ".join(places[:4]) + (f" and {len(places) - 4} more" if len(places) > 4 else "")
-        output.say_dimmed(f"       follows from it: {len(root.consequences)} more findings ({told})")
-        if everything:
-            for one in root.consequences:
-                output.say_dimmed(f"         · {one}   [{one.check}]")
+        number = len(root.consequences)
+        more = f"{number} more finding" + ("s" if number > 1 else "")
+        output.say_dimmed(output.in_one_line(f"{indent}follows from it: {more} ({told})"))
+        for one in root.consequences if everything else ():
+            output.say_dimmed(output.in_one_line(f"{indent}  · {one}   [{one.check}]"))
     if first.run:
-        output.say(f"Type:  {first.run}")
+        output.say(f"Type:  {output.in_one_line(first.run)}")
 
 
 def report(found: "Answer", seconds: float) -> dict[str, Any]:

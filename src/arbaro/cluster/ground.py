@@ -23,6 +23,9 @@ SECURITY_GROUP = "ping-and-ssh"
 KEYPAIR = "arbaro"
 FLAVOR = "tiny"
 
+#: A service that cannot answer yet is asked again so often: for a minute.
+PATIENCE = 7
+
 
 @dataclass(frozen=True)
 class Ground:
@@ -35,7 +38,8 @@ class Ground:
     @property
     def connection(self) -> "Connection":
         """This thread's connection as admin."""
-        return connect(auth_url(self.spec), self.keeper.identity()["keystone_admin_password"], region=REGION)
+        password = self.keeper.identity()["keystone_admin_password"]
+        return connect(auth_url(self.spec), password, region=REGION, patience=PATIENCE)
 
     def image_is_missing(self) -> bool:
         """Say whether Glance lacks the guest image as it is built now."""

@@ -50,9 +50,9 @@ class Answer:
         """One word."""
         if self.roots:
             return BROKEN if any(root.first.severity != WARNING for root in self.roots) else SOME_WARNINGS
-        if self.settling:
-            return SETTLING
-        return NOT_SEEN if self.unknown else HEALTHY
+        if self.unknown:
+            return NOT_SEEN
+        return SETTLING if self.settling else HEALTHY
 
     @property
     def sentence(self) -> str:
@@ -71,11 +71,11 @@ class Answer:
             first = self.roots[0].first
             said = first.saw if first.where == self.subject.name else f"{self.roots[0].where}: {first.saw}"
             return f"{name}{where} is not well: {said}{more}."
+        if self.unknown:
+            return f"{name}{where}: nothing wrong was found, and {len(self.unknown)} things could not be looked at."
         if self.settling:
             host, unit, left = max(self.settling, key=lambda one: one[2])
             return f"{name}{where} is settling: {unit} on {host} has just been started. Look again in {left} s."
-        if self.unknown:
-            return f"{name}{where}: nothing wrong was found, and {len(self.unknown)} things could not be looked at."
         return f"{name}{where} is well."
 
     def stages(self) -> Iterator[tuple[str, str]]:

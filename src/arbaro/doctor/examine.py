@@ -28,6 +28,8 @@ SETTLES: Mapping[str, int] = {
     "keystone": 20,
     "libvirtd": 30,
 }
+#: A unit that systemd has started anew so often is not coming up: it falls down.
+OFTEN = 3
 #: Seconds between two looks, and for all of them.
 PAUSE, PATIENCE = 3.0, 20.0
 
@@ -48,21 +50,20 @@ def examine(
     """Look until what is wrong is settled: healthy at once, broken after a second look, settling if it needs longer."""
     deadline = time.monotonic() + patience
     evidence = look()
-    found, looks = judge(LINKS, evidence), 1
+    found, looks, confirmed = judge(LINKS, evidence), 1, False
     while troubles(found):
         wait = min((left for _, _, left in young(evidence)), default=PAUSE)
-        if (looks > 1 and not _unsettled(evidence, found)) or time.monotonic() + PAUSE > deadline:
+        if (confirmed and not _unsettled(evidence, found)) or (looks > 1 and time.monotonic() + PAUSE > deadline):
             break
-        note(f"{troubles(found)[0]} – looking a second time.")
+        note(f"{troubles(found)[0]} – looking again.")
         current_run().sleep(max(PAUSE, min(wait, deadline - time.monotonic())))
         evidence, looks = look(), looks + 1
-        # What was wrong once and is not any more, was on its way.
-        again = judge(LINKS, evidence)
-        before = {finding.key for finding in found}
-        found = [finding for finding in again if finding.key in before] or ([] if not troubles(again) else again)
-    kept = [finding for finding in found if not _is_young(evidence, finding)]
-    settling = young(evidence) if len(kept) < len(found) else []
-    return Examination(evidence, kept, settling, looks)
+        again, before = judge(LINKS, evidence), {finding.key for finding in found}
+        # What was wrong once and is not any more, was on its way; what is new must be seen again.
+        confirmed = any(finding.key in before for finding in troubles(again))
+        found = [finding for finding in again if finding.key in before] if confirmed else again
+    seen_twice = found if confirmed else [finding for finding in found if finding not in troubles(found)]
+    return _settled(evidence, seen_twice, looks)
 
 
 def judged(evidence: Evidence) -> Examination:
@@ -72,9 +73,12 @@ def judged(evidence: Evidence) -> Examination:
             "This evidence is not the doctor's: it does not say which hosts the cloud has.",
             hint="Collect it again: arbaro doctor --bundle FILE",
         )
-    found = judge(LINKS, evidence)
+    return _settled(evidence, judge(LINKS, evidence), 0)
+
+
+def _settled(evidence: Evidence, found: list[Finding], looks: int) -> Examination:
     kept = [finding for finding in found if not _is_young(evidence, finding)]
-    return Examination(evidence, kept, young(evidence) if len(kept) < len(found) else [])
+    return Examination(evidence, kept, young(evidence) if len(kept) < len(found) else [], looks)
 
 
 def young(evidence: Evidence) -> list[tuple[str, str, int]]:
@@ -83,8 +87,10 @@ def young(evidence: Evidence) -> list[tuple[str, str, int]]:
     for host, facts in evidence.facts.items():
         seen = facts.get(STARTED)
         for unit, start in (seen.value if seen and not seen.error else {}).items():
-            left = SETTLES.get(unit, 5) - (seen.at - start["since"]) if seen and start["since"] else 0
-            if left > 0:
+            age = seen.at - start["since"] if seen else 0
+            left = SETTLES.get(unit, 5) - age
+            # A host's clock may be another one; and what is started again and again does not come back by itself.
+            if start["since"] and age >= 0 and left > 0 and start["restarts"] < OFTEN:
                 found.append((host, unit, round(left)))
     return found
 

@@ -86,8 +86,8 @@ def _candidates(evidence: Evidence, word: str) -> Iterator[Subject]:
 def _server(evidence: Evidence, number: str) -> Subject:
     one = seen(evidence, SERVERS)[number]
     ports = {port for port, its in seen(evidence, PORTS).items() if its["server"] == number}
-    state = f"{one['status']}" + (f", {one['task_state']}" if one["task_state"] else "")
-    runs = one["vm_state"] in ("active", "paused", "stopped", "suspended")
+    state = f"{one['status']}" + (f", {one['task_state']}" if one.get("task_state") else "")
+    runs = one.get("vm_state") in ("active", "paused", "stopped", "suspended")
     return Subject(SERVER, one["name"], one["host"] or "", frozenset({number, *ports}), runs, state)
 
 
@@ -96,7 +96,7 @@ def concerns(subject: Subject, finding: Finding, evidence: Evidence) -> bool:
     if subject.kind == CLOUD:
         return True
     about = finding.key.partition("/")[2]
-    if any(number in about for number in subject.ids) or finding.where == subject.name:
+    if subject.ids & set(about.split("/")) or finding.where == subject.name:
         return True
     if subject.kind == HOST:
         return finding.host == subject.name or finding.where == subject.name

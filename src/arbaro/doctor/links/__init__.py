@@ -75,6 +75,8 @@ def needs_read_write(evidence: Evidence, spot: Spot) -> Iterator[Need]:
         (ground.DISK_FULL.id, Spot(spot.host, target)) for target in (seen.value if seen and not seen.error else {})
     )
     yield ground.AGENT_IMAGE_GONE.id, spot
+    if spot.thing == "keystone":
+        yield apis.KEYSTONE_KEYS.id, Spot(spot.host)
     if spot.host == controller(evidence) and spot.thing != "mariadb":
         yield from ((check, Spot(spot.host)) for check in ("database-silent", "database-full"))
     if spot.thing == "l2isolate-dhcp":
@@ -282,5 +284,4 @@ COMES_BACK: Mapping[str, tuple[frozenset[str], frozenset[str]]] = {
     fabric.BFD_FLAPS.id: (_FRR, frozenset()),
     fabric.PREFIX_FILTERED.id: (_FRR | _AGENT, frozenset()),
     fabric.FABRIC_MISSES.id: (_FRR | _AGENT, frozenset()),
-    NOT_LOOKED_AT.id: (_ALL, _CONTROL),
 }
