@@ -24,7 +24,6 @@ from arbaro.doctor.reading import (
     read_image_files,
     read_keys,
     read_names,
-    read_neighbours,
     read_pairs,
     read_policies,
     read_policy_routing,
@@ -43,7 +42,7 @@ from arbaro.looks import Look
 #: Facts, by the names under which checks ask for them.
 STOPPED, STARTED, DISKS, NAMES = "stopped processes", "start times", "disks", "names in configuration"
 AGENT_LOG, CONNTRACK = "the agent's log", "tracked connections"
-SYSCTLS, ROUTES, ADDRESSES, NEIGHBOURS, RULES = "sysctls", "routes", "addresses", "neighbours", "packet filter"
+SYSCTLS, ROUTES, ADDRESSES, RULES = "sysctls", "routes", "addresses", "packet filter"
 LIBVIRT, DOMAIN_STATES, TUN = "libvirt", "domain states", "tun"
 BGP_ROUTES, BFD, REFUSALS, POLICY_ROUTING = "BGP routes", "BFD", "FRR's refusals", "policy routing"
 SERVED_TAPS, QUEUE_LOGINS, AGENT_TREES = "taps in the filter", "logins to the queue", "the agents' images"
@@ -57,6 +56,9 @@ OF = {
     COMPUTE: (LIBVIRT, DOMAIN_STATES, TUN, NAMES, LOGINS),
     CONTROLLER: (QUEUE, DATABASE, KEYS, LOGINS, POLICIES, IMAGE_FILES),
 }
+#: And where servers are behind a fabric of routers.
+FABRIC = (SYSCTLS, ROUTES, ADDRESSES, RULES, POLICY_ROUTING, BGP_ROUTES, BFD)
+OF_FABRIC = {COMPUTE: FABRIC, TOR: FABRIC}
 
 DHCP = "/var/lib/arbaro-l2isolate/dhcp"
 #: Where a full file system does harm, and what it harms.
@@ -94,8 +96,10 @@ def looks(host: Host, units: Sequence[str], wanted: "Wishes") -> Iterator[Look]:
     yield from _of_any(units)
     if host.is_a(COMPUTE):
         yield from _of_compute()
+    if host.is_a(COMPUTE) and wanted.fabric:
+        yield from _of_l2isolate()
     if host.is_a(COMPUTE) or host.is_a(TOR):
-        yield from _of_fabric()
+        yield from _of_fabric() if wanted.fabric else ()
     if host.is_a(CONTROLLER):
         yield from _of_controller(wanted)
     if host.is_a(CONTROLLER) or host.is_a(COMPUTE):
@@ -112,6 +116,8 @@ class Wishes:
     urls: Sequence[str] = ()
     guest: str = ""
     policies: Sequence[str] = ()
+    #: Servers are behind a fabric of routers (network driver l2isolate).
+    fabric: bool = True
 
 
 def _of_any(units: Sequence[str]) -> Iterator[Look]:
@@ -128,12 +134,17 @@ def _of_any(units: Sequence[str]) -> Iterator[Look]:
 def _of_compute() -> Iterator[Look]:
     yield _shell(LIBVIRT, _limited(4, "virsh -r -c qemu:///system list --all --uuid --name"), read_domains)
     yield _shell(DOMAIN_STATES, _limited(4, "virsh -r -c qemu:///system domstats --state"), read_domain_states)
-    taps = ("ingress_of", "egress_of")
-    for name in taps:
-        yield Look(
-            f"{SERVED_TAPS}: {name}", ["nft", "-j", "list", "map", "inet", "arbaro_l2isolate", name], read_elements
-        )
     yield _shell(TUN, "test -c /dev/net/tun && echo there || echo missing", str.strip)
+    yield _shell(CONNTRACK, "cd /proc/sys/net/netfilter; cat nf_conntrack_count nf_conntrack_max", read_two)
+    names = "grep -sHE '^host *=' /etc/nova/*.conf /etc/neutron/*.conf /etc/neutron/*.ini; true"
+    yield _shell(NAMES, f"hostname; {names}", read_names)
+
+
+def _of_l2isolate() -> Iterator[Look]:
+    for name in ("ingress_of", "egress_of"):
+        # A host without servers has no such map.
+        show = f"nft -j list map inet arbaro_l2isolate {name} 2>/dev/null || echo '{{\"nftables\": []}}'"
+        yield _shell(f"{SERVED_TAPS}: {name}", show, read_elements)
     yield _shell(DHCP_ENTRIES, f"ls {DHCP}/hosts 2>/dev/null; true", str.split)
     yield _shell(DHCP_MOUNT, f"findmnt -no OPTIONS -T {DHCP} 2>/dev/null; true", str.strip)
     unit = "/etc/systemd/system/$unit.service"
@@ -142,12 +153,6 @@ def _of_compute() -> Iterator[Look]:
     yield _shell(AGENT_TREES, f"for unit in neutron-l2isolate-agent l2isolate-dhcp; do {lines}; done; true", read_pairs)
     log = "journalctl -u neutron-l2isolate-agent --since=-3min -o cat -n 300 --no-pager; true"
     yield _shell(AGENT_LOG, log, read_agent_log)
-    yield _shell(
-        CONNTRACK, "cat /proc/sys/net/netfilter/nf_conntrack_count /proc/sys/net/netfilter/nf_conntrack_max", read_two
-    )
-    yield Look(NEIGHBOURS, ["ip", "-j", "neigh", "show", "nud", "permanent"], read_neighbours)
-    names = "grep -sHE '^host *=' /etc/nova/*.conf /etc/neutron/*.conf /etc/neutron/*.ini; true"
-    yield _shell(NAMES, f"hostname; {names}", read_names)
 
 
 def _of_fabric() -> Iterator[Look]:

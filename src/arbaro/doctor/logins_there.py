@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs on a host, by its own Python: logs in to keystone as the services there do, and tells how keystone answered.
 
-It prints one line of JSON: a list of {file, section, user, auth_url, answer}; the answer is an HTTP status, or why
-there is none. A password is read, sent to keystone and printed nowhere.
+It prints one line of JSON: a list of {file, section, user, answer}; the answer is an HTTP status, or why there is
+none. A password is read, sent to keystone and printed nowhere.
 """
 
 from __future__ import annotations
@@ -56,8 +56,10 @@ def answer(one: dict[str, str]) -> int | str:
             return int(reply.status)
     except urllib.error.HTTPError as error:
         return error.code
-    except (OSError, ValueError) as error:
-        return str(getattr(error, "reason", error))
+    except OSError as error:
+        return str(getattr(error, "reason", None) or error.strerror or type(error).__name__)
+    except ValueError:
+        return "its auth_url cannot be read"
 
 
 def main(patterns: list[str]) -> None:
@@ -79,7 +81,6 @@ def main(patterns: list[str]) -> None:
             "file": one["file"],
             "section": one["section"],
             "user": one["username"],
-            "auth_url": one["auth_url"],
             "answer": answers.get(key, "no answer in time"),
         }
         for key, group in groups.items()

@@ -30,7 +30,9 @@ def look(cloud: "Cloud") -> Evidence:
         hosts_there = threads.submit(cluster.of_provider, cloud)
         openstack = threads.submit(_openstack, cloud)
         made, asked = hosts_there.result(), openstack.result()
-    wishes = hostlooks.Wishes(_urls(asked), _a_guest(cloud), list(site.should(SITE, "policies", {})))
+    wishes = hostlooks.Wishes(
+        _urls(asked), _a_guest(cloud), list(site.should(SITE, "policies", {})), bool(cloud.spec.driver.tors)
+    )
     running = [host for host in cloud.spec.hosts if made.value(host.name, "state") == "running"]
     looks = [
         (

@@ -85,7 +85,6 @@ def _server(one: Mapping[str, Any]) -> dict[str, Any]:
         "updated": one["updated"],
         "fault": fault.get("message", ""),
         "fault_at": fault.get("created", ""),
-        "details": fault.get("details", "")[-3000:],
         "zone": one.get("OS-EXT-AZ:availability_zone") or "",
         "wants": {key: one["flavor"].get(key, 0) for key in ("vcpus", "ram", "disk")},
         "image": (one.get("image") or {}).get("id", "") if isinstance(one.get("image"), dict) else "",

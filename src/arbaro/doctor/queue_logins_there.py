@@ -17,6 +17,7 @@ import urllib.parse
 from pathlib import Path
 
 SECONDS = 6
+UNREADABLE = "its URL is of a form that is not read here"
 START, START_OK, TUNE, CLOSE = (10, 10), (10, 11), (10, 30), (10, 50)
 
 
@@ -30,18 +31,24 @@ def logins(patterns: list[str]) -> list[dict[str, str]]:
         except (OSError, configparser.Error, UnicodeDecodeError):
             continue
         url = config.defaults().get("transport_url") or ""
-        parts = urllib.parse.urlsplit(url)
-        if parts.scheme == "rabbit" and parts.hostname:
+        if url.startswith("rabbit://"):
             found.append({"file": str(path), "url": url})
     return found
 
 
 def answer(url: str) -> str:
     """Log in, and say how the queue answered."""
-    parts = urllib.parse.urlsplit(url)
-    user, password = (urllib.parse.unquote(word or "") for word in (parts.username, parts.password))
     try:
-        with socket.create_connection((parts.hostname, parts.port or 5672), SECONDS) as queue:
+        parts = urllib.parse.urlsplit(url)
+        user, password = (urllib.parse.unquote(word or "") for word in (parts.username, parts.password))
+        host, port = parts.hostname, parts.port or 5672
+    except ValueError:
+        # What Python says of it has the password in it.
+        return UNREADABLE
+    if "," in parts.netloc or not host:
+        return UNREADABLE
+    try:
+        with socket.create_connection((host, port), SECONDS) as queue:
             queue.settimeout(SECONDS)
             queue.sendall(b"AMQP\x00\x00\x09\x01")
             if method(queue) != START:
@@ -54,8 +61,18 @@ def answer(url: str) -> str:
             queue.sendall(struct.pack(">BHL", 1, 0, len(payload)) + payload + b"\xce")
             heard = method(queue)
             return "in" if heard == TUNE else "refused" if heard in (CLOSE, None) else f"it answers {heard}"
-    except (OSError, ValueError) as error:
-        return str(error) or type(error).__name__
+    except OSError as error:
+        return error.strerror or type(error).__name__
+    except (ValueError, struct.error):
+        return "it does not speak AMQP 0-9-1"
+
+
+def user_of(url: str) -> str:
+    """The user that a URL names, as far as it can be read."""
+    try:
+        return urllib.parse.unquote(urllib.parse.urlsplit(url).username or "")
+    except ValueError:
+        return ""
 
 
 def method(queue: socket.socket) -> tuple[int, int] | None:
@@ -103,7 +120,7 @@ def main(patterns: list[str]) -> None:
     told = [
         {
             "file": one["file"],
-            "user": urllib.parse.unquote(urllib.parse.urlsplit(one["url"]).username or ""),
+            "user": user_of(one["url"]),
             "answer": answers[one["url"]],
         }
         for one in found

@@ -39,6 +39,8 @@ def read_disks(text: str) -> dict[str, dict[str, int]]:
     for line in text.splitlines()[1:]:
         target, *words = line.split()
         found[target] = {name: int(word) if word.isdigit() else 0 for name, word in zip(names, words, strict=True)}
+    if not found:
+        raise ValueError("no file system")
     return found
 
 
@@ -120,8 +122,8 @@ def _without_number(line: str) -> str:
 
 def read_elements(text: str) -> list[str]:
     """The keys of a map of nftables."""
-    (found,) = (one["map"] for one in json.loads(text)["nftables"] if "map" in one)
-    return [element[0] for element in found.get("elem", [])]
+    maps = [one["map"] for one in json.loads(text)["nftables"] if "map" in one]
+    return [element[0] for one in maps for element in one.get("elem", [])]
 
 
 def read_addresses(text: str) -> dict[str, dict[str, Any]]:
@@ -155,11 +157,6 @@ def read_pairs(text: str) -> dict[str, str]:
 def read_two(text: str) -> list[int]:
     """Two numbers, a line each."""
     return [int(word) for word in text.split()]
-
-
-def read_neighbours(text: str) -> list[list[str]]:
-    """Permanent neighbours: (interface, address, MAC)."""
-    return [[one["dev"], one["dst"], one.get("lladdr", "")] for one in json.loads(text or "[]")]
 
 
 def read_rules(text: str) -> dict[str, Any]:

@@ -179,6 +179,12 @@ ILL: dict[str, Change] = {
     "agent-image-gone": lambda f: f[HOST].update(
         {"the agents' images": {"value": {"l2isolate-dhcp": "/var/lib/arbaro/agents/x"}, "at": 1.0, "error": ""}}
     ),
+    "api-unreachable": lambda f: f[HOST]["endpoints"].update(
+        value={url: said if url.startswith("tcp") else "timed out" for url, said in value(f, HOST, "endpoints").items()}
+    ),
+    "provider-missing": lambda f: f["OpenStack"]["placement"].update(
+        value={number: one for number, one in openstack(f, "placement").items() if one["name"] != HOST}
+    ),
     "conntrack-full": lambda f: f[HOST]["tracked connections"].update(value=[262144, 262144]),
     "guest-frozen": lambda f: value(f, HOST, "stopped processes").update(
         {"machine-qemu\\x2d2\\x2dinstance\\x2d00000005.scope": {"pid": 9, "command": "qemu-system-x86", "state": "T"}}

@@ -112,6 +112,8 @@ def each_hole(evidence: Evidence) -> list[Spot]:
     must = [(OPENSTACK, what) for what in QUESTIONS]
     for host, groups in evidence.should(SITE, "groups", {}).items():
         must += [(host, what) for group in ("", *groups) for what in hostlooks.OF.get(group, ())]
+        if evidence.should(SITE, "network") == "l2isolate":
+            must += [(host, what) for group in groups for what in hostlooks.OF_FABRIC.get(group, ())]
     return blind + [Spot(place, what) for place, what in must if what not in evidence.facts.get(place, {})]
 
 
@@ -168,6 +170,7 @@ STAGES: Sequence[tuple[str, Sequence[Check]]] = (
         (
             apis.KEYSTONE_KEYS,
             ground.also(openstack.API_SILENT, needs_process),
+            apis.API_UNREACHABLE,
             apis.SERVICE_PASSWORD,
             apis.ENDPOINT_DEAD,
             apis.POLICY_CHANGED,
@@ -192,6 +195,7 @@ STAGES: Sequence[tuple[str, Sequence[Check]]] = (
             ground.RENAMED,
             ground.also(openstack.SERVICE_SILENT, needs_round_trips),
             scheduling.COMPUTE_DISABLED,
+            scheduling.PROVIDER_MISSING,
             scheduling.PROVIDER_EMPTY,
             scheduling.ALLOCATIONS_ORPHANED,
             scheduling.RECORD_OF_NOBODY,
@@ -272,6 +276,7 @@ COMES_BACK: Mapping[str, tuple[frozenset[str], frozenset[str]]] = {
     stores.QUEUE_REFUSES.id: (_CONTROL, _CONTROL),
     stores.QUEUE_UNREAD.id: (_ALL, _CONTROL),
     stores.QUEUE_UNREACHABLE.id: (frozenset(), _QUEUE),
+    scheduling.PROVIDER_MISSING.id: (_GUESTS, _QUEUE),
     scheduling.PROVIDER_EMPTY.id: (_GUESTS, _QUEUE),
     neutron.PORT_DOWN.id: (_AGENT | _GUESTS, _QUEUE),
     ground.AGENT_FAILS.id: (_AGENT, _QUEUE),

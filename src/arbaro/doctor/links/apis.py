@@ -11,6 +11,7 @@ from arbaro.checks import ERROR, Check, Finding, Need, Spot
 from arbaro.doctor import hostlooks
 from arbaro.doctor.links.ground import needs_the_host, working
 from arbaro.doctor.links.stores import DATABASE_FULL, DATABASE_SILENT
+from arbaro.doctor.ports import seen
 from arbaro.doctor.questions import ENDPOINTS, IMAGES, OPENSTACK
 from arbaro.doctor.site import SITE, client, controller, each_host_in, hosts_in, there
 from arbaro.evidence import Evidence
@@ -22,7 +23,7 @@ def keystone_keys(evidence: Evidence, spot: Spot) -> Finding | None:
     found = evidence.value(spot.host, hostlooks.KEYS)
     mend = there(evidence, spot.host, "chown -R keystone:keystone /etc/keystone/fernet-keys")
     means = "keystone answers every request for a token with HTTP 500"
-    if sum(one["kind"].startswith("regular") for one in found) == 0:
+    if not any(one["kind"] == "regular file" for one in found):
         lost = "/etc/keystone/fernet-keys has no keys"
         mend = there(
             evidence, spot.host, "keystone-manage fernet_setup --keystone-user keystone --keystone-group keystone"
@@ -30,6 +31,10 @@ def keystone_keys(evidence: Evidence, spot: Spot) -> Finding | None:
         return Finding(spot.host, lost, means, mend)
     others = sorted({one["owner"] for one in found} - {"keystone"})
     # Others may own them as long as everybody may read: that is no outage.
+    shut = [one for one in found if one["owner"] == "keystone" and one["mode"].zfill(3)[-3] not in "4567"]
+    if shut:
+        mend = there(evidence, spot.host, "chmod -R u+rwX /etc/keystone/fernet-keys")
+        return Finding(spot.host, "keystone may not read its own keys", means, mend)
     if not others or all(one["mode"][-1] in "4567" for one in found):
         return None
     return Finding(
@@ -51,8 +56,11 @@ def each_login(evidence: Evidence) -> list[Spot]:
 def service_password(evidence: Evidence, spot: Spot) -> Finding | None:
     """Keystone refuses the login that a service has in its file."""
     one = _login(evidence, spot)
-    if one["answer"] not in (401, 403, 404):
+    if one["answer"] in (200, 201):
         return None
+    if one["answer"] not in (401, 403, 404):
+        saw = f"{one['user']} cannot log in as {spot.thing} does: {one['answer']}"
+        return Finding(spot.host, saw, "", there(evidence, spot.host, f"grep -n auth_url {quote(str(one['file']))}"))
     others = Counter(each["answer"] for each in _logins_of(evidence, one["user"]))
     everywhere = others.get(201, 0) == 0
     site = evidence.should(SITE, "configure", "")
@@ -75,6 +83,7 @@ def needs_keystone(evidence: Evidence, spot: Spot) -> Iterator[Need]:
     yield DATABASE_SILENT.id, Spot(host)
     yield DATABASE_FULL.id, Spot(host)
     yield "api-silent", Spot(host, "keystone")
+    yield API_UNREACHABLE.id, Spot(spot.host)
 
 
 def _login(evidence: Evidence, spot: Spot) -> dict[str, object]:
@@ -96,22 +105,55 @@ def each_endpoint(evidence: Evidence) -> list[Spot]:
 
 
 def endpoint_dead(evidence: Evidence, spot: Spot) -> Finding | None:
-    """The catalog names an address where nobody answers."""
-    asked = [host for host in hosts_in(evidence, CONTROLLER) + hosts_in(evidence, COMPUTE) if _is_asked(evidence, host)]
-    answers = {host: evidence.value(host, hostlooks.URLS).get(spot.thing) for host in asked}
-    if not answers or any(isinstance(answer, int) for answer in answers.values()):
+    """The catalog names an address where nobody answers, or whoever is there cannot."""
+    answers = [evidence.value(host, hostlooks.URLS).get(spot.thing) for host in _asking(evidence)]
+    if not answers or any(map(_is_answer, answers)):
         return None
     one = next(entry for entry in evidence.value(OPENSTACK, ENDPOINTS) if entry["url"] == spot.thing)
     good = evidence.should(SITE, "ports", {}).get(one["service"])
-    said = next(iter(answers.values()))
-    parts = urlsplit(spot.thing)
+    parts, said = urlsplit(spot.thing), answers[0]
+    saw = f"the catalog sends everybody to {spot.thing} ({one['interface']}), and "
+    if isinstance(said, int):
+        run = f"arbaro logs {quote(evidence.about)} {controller(evidence)}"
+        return Finding(one["service"], f"{saw}there it answers HTTP {said}", "", run)
     url = spot.thing.replace(f":{parts.port}", f":{good}") if good and parts.port != good else spot.thing
-    return Finding(
-        one["service"],
-        f"the catalog sends everybody to {spot.thing} ({one['interface']}), and nobody answers there: {said}",
-        "",
-        client(evidence, "endpoint set --url", url, one["id"]),
-    )
+    mend = client(evidence, "endpoint set --url", url, one["id"])
+    return Finding(one["service"], f"{saw}nobody answers there: {said}", "", mend)
+
+
+def _is_answer(said: object) -> bool:
+    return isinstance(said, int) and said < 500
+
+
+def _asking(evidence: Evidence) -> list[str]:
+    return [host for host in hosts_in(evidence, CONTROLLER) + hosts_in(evidence, COMPUTE) if _is_asked(evidence, host)]
+
+
+def each_asking(evidence: Evidence) -> list[Spot]:
+    """All hosts that were to ask the catalog's addresses."""
+    return [Spot(host) for host in _asking(evidence)]
+
+
+def apis_unreachable(evidence: Evidence, spot: Spot) -> Finding | None:
+    """A host gets no answer from addresses that answer others."""
+    asked = evidence.value(spot.host, hostlooks.URLS)
+    others = [evidence.value(host, hostlooks.URLS) for host in _asking(evidence) if host != spot.host]
+    lost = [
+        url
+        for url, said in asked.items()
+        if url.startswith("http") and not _is_answer(said) and any(_is_answer(o.get(url)) for o in others)
+    ]
+    if not lost:
+        return None
+    saw = f"it gets no answer from {lost[0]}: {asked[lost[0]]}" + (f", and {len(lost) - 1} more" if lost[1:] else "")
+    mend = there(evidence, spot.host, "nft list ruleset; ip route; cat /etc/hosts")
+    return Finding(spot.host, saw, "others get one: its way there, its names, or a packet filter", mend)
+
+
+def needs_way_out(evidence: Evidence, spot: Spot) -> Iterator[Need]:
+    """A packet filter explains it."""
+    yield from needs_the_host(evidence, spot)
+    yield from (("other-firewall", Spot(spot.host, table)) for table in seen(evidence, hostlooks.RULES, spot.host))
 
 
 def _is_asked(evidence: Evidence, host: str) -> bool:
@@ -180,6 +222,7 @@ def image_file_gone(evidence: Evidence, spot: Spot) -> Finding | None:
 
 KEYSTONE_KEYS = Check("keystone-keys", ERROR, each_host_in(CONTROLLER), keystone_keys, needs_the_host)
 SERVICE_PASSWORD = Check("service-password", ERROR, each_login, service_password, needs_keystone)
+API_UNREACHABLE = Check("api-unreachable", ERROR, each_asking, apis_unreachable, needs_way_out)
 ENDPOINT_DEAD = Check("endpoint-dead", ERROR, each_endpoint, endpoint_dead, needs_service)
 POLICY_CHANGED = Check("policy-changed", ERROR, each_policy, policy_changed, needs_the_host)
 IMAGE_FILE_GONE = Check("image-file-gone", ERROR, each_image, image_file_gone, needs_the_host)

@@ -7,10 +7,9 @@ from shlex import quote
 from arbaro.checks import ERROR, WARNING, Check, Finding, Need, Spot
 from arbaro.cluster.checks.hosts import each_thing
 from arbaro.doctor import hostlooks
-from arbaro.doctor.links.filters import each_l2isolate_host
 from arbaro.doctor.links.ground import needs_the_host, working
 from arbaro.doctor.ports import Port, named, seen, server_ports
-from arbaro.doctor.site import SITE, hosts_in, there
+from arbaro.doctor.site import SITE, each_fabric_host, hosts_in, there
 from arbaro.evidence import Evidence
 from arbaro.hosts import COMPUTE, TOR
 
@@ -270,6 +269,6 @@ PREFIX_FILTERED = Check("prefix-filtered", ERROR, each_port, prefix_filtered, ne
 SESSION_DOWN = Check("session-down", ERROR, each_thing("BGP sessions"), session_down, needs_both_ends)
 FABRIC_MISSES = Check("fabric-misses", ERROR, each_port, fabric_misses, needs_announcement)
 ADDRESS_TWICE = Check("address-twice", ERROR, each_port, address_twice, needs_the_host)
-DHCP_READ_ONLY = Check("dhcp-read-only", ERROR, each_l2isolate_host, dhcp_read_only, needs_the_host)
+DHCP_READ_ONLY = Check("dhcp-read-only", ERROR, each_fabric_host(COMPUTE), dhcp_read_only, needs_the_host)
 DHCP_ENTRY_MISSING = Check("dhcp-entry-missing", ERROR, each_served, dhcp_entry_missing, needs_written)
 BFD_FLAPS = Check("bfd-flaps", WARNING, each_bfd, bfd_flaps, needs_frr)

@@ -16,12 +16,14 @@ from arbaro.doctor import hostlooks
 from arbaro.doctor.links.ground import needs_the_host, working
 from arbaro.doctor.ports import named, ports_on, seen, server_ports
 from arbaro.doctor.questions import GROUPS
-from arbaro.doctor.site import SITE, hosts_in, there
+from arbaro.doctor.site import SITE, each_fabric_host, hosts_in, there
 from arbaro.evidence import Evidence
 from arbaro.hosts import COMPUTE, TOR
 
 OURS = ("inet arbaro_l2isolate", "arp arbaro_l2isolate", "inet l2isolate_host")
 TABLE = OURS[0]
+#: The families that nftables knows.
+FAMILIES = frozenset({"ip", "ip6", "inet", "arp", "bridge", "netdev"})
 #: Hooks that a packet to or from a server passes.
 ON_THE_WAY = ("ingress", "prerouting", "forward", "postrouting", "egress")
 #: Chains that are the same on every host that has the same agent.
@@ -48,7 +50,7 @@ def other_firewall(evidence: Evidence, spot: Spot) -> Finding | None:
         for name, chain in chains.items()
         if (chain["hook"] in ON_THE_WAY and _drops(chain, chains)) or (chain["hook"] and _closes(chain, ports))
     ]
-    if not bad:
+    if not bad or spot.thing.partition(" ")[0] not in FAMILIES:
         return None
     (name, chain), (family, _, table) = bad[0], spot.thing.partition(" ")
     saw = f"the table {spot.thing} drops packets at the hook {chain['hook']} (chain {name})"
@@ -166,17 +168,6 @@ def needs_agent(evidence: Evidence, spot: Spot) -> Iterator[Need]:
     yield from working(spot.host, "neutron-l2isolate-agent")
 
 
-def each_l2isolate_host(evidence: Evidence) -> list[Spot]:
-    """The computes of a cloud with this network driver."""
-    return (
-        [Spot(host) for host in hosts_in(evidence, COMPUTE)] if evidence.should(SITE, "network") == "l2isolate" else []
-    )
-
-
-OTHER_FIREWALL = Check("other-firewall", ERROR, each_table, other_firewall, needs_the_host)
-FOREIGN_RULE = Check("foreign-rule", ERROR, each_filter, foreign_rule, needs_the_host)
-
-
 def filter_incomplete(evidence: Evidence, spot: Spot) -> Finding | None:
     """The agent's filter does not know a server's tap: every packet of it is dropped."""
     port = server_ports(evidence)[spot.thing]
@@ -204,11 +195,6 @@ def needs_filter(evidence: Evidence, spot: Spot) -> Iterator[Need]:
     yield "guest-gone", Spot(port.host, port.server)
 
 
-def each_router(evidence: Evidence) -> list[Spot]:
-    """All hosts that forward packets of servers."""
-    return [Spot(host) for group in (COMPUTE, TOR) for host in hosts_in(evidence, group)]
-
-
 def routing_rule(evidence: Evidence, spot: Spot) -> Finding | None:
     """A rule of policy routing, which nobody of the cloud has made, takes packets off their way."""
     rules = evidence.value(spot.host, hostlooks.POLICY_ROUTING)
@@ -227,6 +213,8 @@ def _as_typed(rule: str) -> str:
     return " ".join(map(quote, re.sub(r"\baction (\S+)", r"\1", kept).split()))
 
 
+OTHER_FIREWALL = Check("other-firewall", ERROR, each_table, other_firewall, needs_the_host)
+FOREIGN_RULE = Check("foreign-rule", ERROR, each_filter, foreign_rule, needs_the_host)
 FILTER_INCOMPLETE = Check("filter-incomplete", ERROR, each_filtered, filter_incomplete, needs_filter)
-ROUTING_RULE = Check("routing-rule", ERROR, each_router, routing_rule, needs_the_host)
-FILTER_MISSING = Check("filter-missing", ERROR, each_l2isolate_host, filter_missing, needs_agent)
+ROUTING_RULE = Check("routing-rule", ERROR, each_fabric_host(COMPUTE, TOR), routing_rule, needs_the_host)
+FILTER_MISSING = Check("filter-missing", ERROR, each_fabric_host(COMPUTE), filter_missing, needs_agent)

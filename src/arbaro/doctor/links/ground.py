@@ -8,7 +8,7 @@ from arbaro.checks import ERROR, WARNING, Check, Finding, Need, Spot
 from arbaro.cluster.checks.hosts import HOST_DOWN, HOST_UNREACHABLE, UNIT_DOWN, each_thing
 from arbaro.doctor import hostlooks
 from arbaro.doctor.ports import moment, seen
-from arbaro.doctor.site import each_host_in, there
+from arbaro.doctor.site import each_fabric_host, each_host_in, there
 from arbaro.evidence import Evidence
 from arbaro.hosts import COMPUTE, TOR
 
@@ -273,7 +273,7 @@ TUN_MISSING = Check("tun-missing", ERROR, each_host_in(COMPUTE), tun_missing, ne
 AGENT_IMAGE_GONE = Check("agent-image-gone", ERROR, each_tree, agent_image_gone, needs_the_host)
 AGENT_FAILS = Check("agent-fails", ERROR, each_agent, agent_fails, needs_what_it_asks)
 CONNTRACK_FULL = Check("conntrack-full", ERROR, each_host_in(COMPUTE), conntrack_full, needs_the_host)
-FORWARDING_OFF = Check("forwarding-off", ERROR, each_host_in(COMPUTE, TOR), forwarding_off, needs_the_host)
-RP_FILTER_STRICT = Check("rp-filter-strict", ERROR, each_host_in(COMPUTE, TOR), rp_filter_strict, needs_the_host)
-ONE_LEG_FOR_ALL = Check("one-leg-for-all", WARNING, each_host_in(COMPUTE), one_leg_for_all, needs_the_host)
+FORWARDING_OFF = Check("forwarding-off", ERROR, each_fabric_host(COMPUTE, TOR), forwarding_off, needs_the_host)
+RP_FILTER_STRICT = Check("rp-filter-strict", ERROR, each_fabric_host(COMPUTE, TOR), rp_filter_strict, needs_the_host)
+ONE_LEG_FOR_ALL = Check("one-leg-for-all", WARNING, each_fabric_host(COMPUTE), one_leg_for_all, needs_the_host)
 RENAMED = Check("name-changed", ERROR, each_name, reports_as_another, needs_the_host)

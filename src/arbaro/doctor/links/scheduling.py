@@ -8,7 +8,7 @@ from arbaro.checks import ERROR, NOTE, WARNING, Check, Finding, Need, Spot
 from arbaro.doctor.links.ground import working
 from arbaro.doctor.ports import seen
 from arbaro.doctor.questions import AGENTS, MIGRATIONS, OPENSTACK, PLACEMENT, SERVERS, SERVICES
-from arbaro.doctor.site import SITE, client, controller, hosts_in, there
+from arbaro.doctor.site import SITE, client, controller, each_host_in, hosts_in, there
 from arbaro.evidence import Evidence
 from arbaro.hosts import COMPUTE
 
@@ -77,6 +77,14 @@ def needs_names(evidence: Evidence, spot: Spot) -> Iterator[Need]:
         yield from (("name-changed", Spot(host, path)) for path in (names.get("said", {}) if names else {}))
 
 
+def provider_missing(evidence: Evidence, spot: Spot) -> Finding | None:
+    """Placement does not know a compute: no server is put there."""
+    if spot.host in {one["name"] for one in evidence.value(OPENSTACK, PLACEMENT).values()}:
+        return None
+    mend = there(evidence, spot.host, "systemctl restart nova-compute")
+    return Finding(spot.host, "placement does not know it", "no server is put there", mend)
+
+
 def each_provider(evidence: Evidence) -> list[Spot]:
     """Each of placement's providers that is a compute here."""
     hosts = hosts_in(evidence, COMPUTE)
@@ -132,4 +140,5 @@ COMPUTE_DISABLED = Check("compute-disabled", ERROR, each_disabled, compute_disab
 COMPUTE_OFF_DUTY = Check("compute-off-duty", NOTE, each_disabled, compute_off_duty)
 RECORD_OF_NOBODY = Check("record-of-nobody", WARNING, each_strange_record, record_of_nobody, needs_names)
 ALLOCATIONS_ORPHANED = Check("allocations-orphaned", ERROR, each_provider, allocations_orphaned)
+PROVIDER_MISSING = Check("provider-missing", ERROR, each_host_in(COMPUTE), provider_missing, needs_reports)
 PROVIDER_EMPTY = Check("provider-empty", ERROR, each_provider, provider_lacks_disk, needs_reports)

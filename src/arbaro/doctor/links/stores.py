@@ -2,7 +2,6 @@
 """Queue and database by round trips: do they answer, take what they are given, and does somebody read it."""
 
 from collections.abc import Iterator, Mapping
-from shlex import quote
 from typing import Any
 
 from arbaro.checks import ERROR, Check, Finding, Need, Spot
@@ -132,12 +131,17 @@ def queue_unread(evidence: Evidence, spot: Spot) -> Finding | None:
     unit, _, host = name.partition(".")
     known = {"compute": "nova-compute", "conductor": "nova-conductor", "scheduler": "nova-scheduler"}
     where = host if host in evidence.should(SITE, "groups", {}) else spot.host
-    unit = known.get(unit, "neutron-server" if vhost == "neutron" else unit)
+    if vhost == "neutron" and name.startswith("q-"):
+        known |= {unit: "neutron-server"}
+    if unit not in known:
+        # Notifications, for example, are often read by nobody.
+        return None
+    unit = known[unit]
     return Finding(
         where,
         f"{one['messages']} messages wait in the queue {spot.thing}, and {reader}",
         "",
-        there(evidence, where, f"systemctl restart {quote(unit)}"),
+        there(evidence, where, f"systemctl restart {unit}"),
     )
 
 
