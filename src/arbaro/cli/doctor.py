@@ -79,7 +79,13 @@ def doctor(
             examination.evidence.save(bundle)
         except OSError as error:
             raise ArbaroError(f"{bundle} cannot be written: {error.strerror}.", hint="Name another file.") from error
-    found = answer(examination, find(examination.evidence, subject))
+    try:
+        found = answer(examination, find(examination.evidence, subject))
+    except (KeyError, TypeError, AttributeError) as error:
+        if not kept:
+            raise
+        hint = "Collect it again with this version of arbaro: arbaro doctor --bundle FILE"
+        raise ArbaroError(f"{kept} is of another form than this arbaro reads ({error!r}).", hint=hint) from error
     seconds = time.monotonic() - began
     if as_json:
         output.print_json(report(found, seconds))

@@ -76,6 +76,8 @@ class Answer:
         if self.settling:
             host, unit, left = max(self.settling, key=lambda one: one[2])
             return f"{name}{where} is settling: {unit} on {host} has just been started. Look again in {left} s."
+        if self.subject.kind == SERVER and not self.subject.state.startswith("ACTIVE"):
+            return f"{name}{where}: nothing wrong was found. It is not running, so how it is reached was not looked at."
         return f"{name}{where} is well."
 
     def stages(self) -> Iterator[tuple[str, str]]:
@@ -104,7 +106,8 @@ def answer(examination: Examination, subject: Subject) -> Answer:
     elsewhere = _roots([one for one in real if one.key not in keys], examination.findings)
     if subject.kind == SERVER and not roots and not subject.runs:
         # Nothing explains it any more: what nova said is all that there is.
-        failed = [one for one in notes if one.check == "server-error"]
+        asked = [one for one in notes if one.check in ("fits-no-host", "quota-used-up")]
+        failed = asked or [one for one in notes if one.check == "server-error"]
         roots, notes = [Root((one,)) for one in failed], [one for one in notes if one not in failed]
     return Answer(subject, roots, notes, unknown, elsewhere, examination.settling)
 

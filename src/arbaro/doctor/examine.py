@@ -87,6 +87,8 @@ def young(evidence: Evidence) -> list[tuple[str, str, int]]:
     for host, facts in evidence.facts.items():
         seen = facts.get(STARTED)
         for unit, start in (seen.value if seen and not seen.error else {}).items():
+            if not isinstance(start, dict) or not {"since", "restarts"} <= start.keys():
+                continue
             age = seen.at - start["since"] if seen else 0
             left = SETTLES.get(unit, 5) - age
             # A host's clock may be another one; and what is started again and again does not come back by itself.

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 #: Seconds that a line may take.
 PATIENCE = 300
+#: One at a time on a host.
+LOCK = "exec 9>/run/arbaro-drill.lock; flock -w 240 9"
 _SHELL = ("bash", "-e", "-u", "-o", "pipefail", "-s")
 _HERE = Reach("this machine", "", is_here=True)
 
@@ -25,11 +27,12 @@ _HERE = Reach("this machine", "", is_here=True)
 def script(lines: str, values: Mapping[str, str]) -> str:
     """The lines as bash reads them: values first, each as one quoted word, then the functions of drills/prelude.sh.
 
-    bash reads the whole group before it runs any of it, so no command in it eats what follows.
+    bash reads the whole group before it runs any of it, so no command in it eats what follows. And it goes on when we
+    are killed: the lock has whoever mends wait for that. Commands of the group do not inherit it.
     """
     exports = "".join(f"export {name}={shlex.quote(value)}\n" for name, value in values.items())
     prelude = (directory() / "prelude.sh").read_text()
-    return f"{exports}{prelude}\n{{\n{lines.rstrip()}\n}} </dev/null\n"
+    return f"{exports}{prelude}\n{LOCK}\n{{\n{lines.rstrip()}\n}} </dev/null 9>&-\n"
 
 
 def run(cloud: "Cloud", group: Group, lines: str, values: Mapping[str, str]) -> str:

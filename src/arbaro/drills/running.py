@@ -15,6 +15,7 @@ from arbaro.drills.catalogue import Cause, Drill, find_drill, parts_of
 from arbaro.drills.scene import HOST_OF, Variables, set_scene
 from arbaro.drills.state import Running
 from arbaro.errors import ArbaroError, WaitTimeout
+from arbaro.locks import only_one
 from arbaro.runs import current_run
 from arbaro.steps import Note
 
@@ -149,11 +150,13 @@ def broken(cloud: "Cloud", drill: Drill, seed: int) -> Iterator[Variables]:
 
     It does not wait until all is well again (`wait_until_well`).
     """
-    running = start(cloud, drill, seed)
+    with only_one(cloud.spec.name):
+        running = start(cloud, drill, seed)
     try:
         yield running.variables
     finally:
-        put_back(cloud, running)
+        with only_one(cloud.spec.name):
+            put_back(cloud, running)
 
 
 def expected(drill: Drill, values: Mapping[str, str]) -> list[Cause]:

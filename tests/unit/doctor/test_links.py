@@ -21,6 +21,7 @@ from arbaro.doctor import hostlooks
 from arbaro.doctor.examine import judged
 from arbaro.doctor.links import COMES_BACK, LINKS
 from arbaro.doctor.ports import moment
+from arbaro.drills.catalogue import load_drills
 from arbaro.errors import ArbaroError
 from arbaro.evidence import Evidence, Seen
 
@@ -185,6 +186,7 @@ ILL: dict[str, Change] = {
     "provider-missing": lambda f: f["OpenStack"]["placement"].update(
         value={number: one for number, one in openstack(f, "placement").items() if one["name"] != HOST}
     ),
+    "filter-rule-missing": lambda f: rules(f, "ingress").pop(1),
     "conntrack-full": lambda f: f[HOST]["tracked connections"].update(value=[262144, 262144]),
     "guest-frozen": lambda f: value(f, HOST, "stopped processes").update(
         {"machine-qemu\\x2d2\\x2dinstance\\x2d00000005.scope": {"pid": 9, "command": "qemu-system-x86", "state": "T"}}
@@ -230,6 +232,11 @@ def test_needs_name_checks_that_there_are(check: Check) -> None:
     whole, known = evidence(), {one.id for one in LINKS}
     for spot in check.spots(whole):
         assert {need for need, _ in check.needs(whole, spot)} <= known
+
+
+def test_what_drills_expect_is_what_the_doctor_knows() -> None:
+    known = {check.id for check in LINKS}
+    assert {cause.check for drill in load_drills().values() for cause in drill.expects} <= known
 
 
 def test_what_comes_back_is_of_the_links() -> None:

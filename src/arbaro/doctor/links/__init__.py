@@ -71,9 +71,9 @@ def unit_down(evidence: Evidence, spot: Spot) -> Finding | None:
 def needs_read_write(evidence: Evidence, spot: Spot) -> Iterator[Need]:
     """A unit does not start on a disk that takes nothing."""
     seen = evidence.facts.get(spot.host, {}).get("disks")
-    yield from (
-        (ground.DISK_FULL.id, Spot(spot.host, target)) for target in (seen.value if seen and not seen.error else {})
-    )
+    own = {"mariadb": "/var/lib/mysql", "rabbitmq-server": "/var/lib/rabbitmq", "glance-api": "/var/lib/glance/images"}
+    disks = (seen.value if seen and not seen.error else {}).keys() & {"/", "/var/log", own.get(spot.thing, "/")}
+    yield from ((ground.DISK_FULL.id, Spot(spot.host, target)) for target in sorted(disks))
     yield ground.AGENT_IMAGE_GONE.id, spot
     if spot.thing == "keystone":
         yield apis.KEYSTONE_KEYS.id, Spot(spot.host)
@@ -228,6 +228,7 @@ STAGES: Sequence[tuple[str, Sequence[Check]]] = (
             filters.FILTER_MISSING,
             filters.OTHER_FIREWALL,
             filters.FOREIGN_RULE,
+            filters.RULE_MISSING,
             filters.FILTER_INCOMPLETE,
             filters.ROUTING_RULE,
         ),
@@ -285,6 +286,7 @@ COMES_BACK: Mapping[str, tuple[frozenset[str], frozenset[str]]] = {
     fabric.DHCP_ENTRY_MISSING.id: (_AGENT | _GUESTS, _QUEUE),
     filters.FILTER_MISSING.id: (_AGENT, _QUEUE),
     filters.FILTER_INCOMPLETE.id: (_AGENT, _QUEUE),
+    filters.RULE_MISSING.id: (_AGENT, frozenset()),
     fabric.SESSION_DOWN.id: (_FRR, frozenset()),
     fabric.BFD_FLAPS.id: (_FRR, frozenset()),
     fabric.PREFIX_FILTERED.id: (_FRR | _AGENT, frozenset()),

@@ -53,11 +53,12 @@ def prefix_filtered(evidence: Evidence, spot: Spot) -> Finding | None:
     if not lost:
         return None
     name = named(evidence, port.server)
-    mend = _vtysh("conf t", f"no {refusals[0]}") if refusals else "systemctl restart frr"
+    mine = [line for line in refusals if f"{lost[0]}/32" in line or line.startswith("route-map")]
+    mend = _vtysh("conf t", f"no {mine[0]}") if mine else "systemctl restart frr"
     return Finding(
         spot.host,
         f"FRR does not announce {lost[0]} ({name}), although the kernel has the route",
-        f"it refuses it by: {refusals[0]}" if refusals else "other hosts do not find the server",
+        f"it refuses it by: {mine[0]}" if mine else "other hosts do not find the server",
         there(evidence, spot.host, mend),
     )
 

@@ -48,7 +48,9 @@ def other_firewall(evidence: Evidence, spot: Spot) -> Finding | None:
     bad = [
         (name, chain)
         for name, chain in chains.items()
-        if (chain["hook"] in ON_THE_WAY and _drops(chain, chains)) or (chain["hook"] and _closes(chain, ports))
+        if (chain["hook"] in ON_THE_WAY and _drops(chain, chains))
+        or (chain["hook"] and _closes(chain, ports))
+        or (chain["hook"] == "input" and _shuts_out_dhcp(chain, chains))
     ]
     if not bad or spot.thing.partition(" ")[0] not in FAMILIES:
         return None
@@ -82,6 +84,13 @@ def _closes(chain: Mapping[str, Any], ports: list[str]) -> bool:
     )
 
 
+def _shuts_out_dhcp(chain: Mapping[str, Any], chains: Mapping[str, Any]) -> bool:
+    """Say whether a host that lets in only what it names does not name DHCP: servers ask the host itself for it."""
+    every = [words for one in chains.values() for _, words in one["rules"]]
+    named_it = any(re.search(r'"field": "dport".*\b67\b', words) or "tap*" in words for words in every)
+    return chain["policy"] == "drop" and not named_it
+
+
 def each_filter(evidence: Evidence) -> list[Spot]:
     """Each chain of the agent's table, on all computes."""
     hosts = hosts_in(evidence, COMPUTE)
@@ -112,15 +121,41 @@ def _out_of_order(rules: list[list[Any]]) -> tuple[int, str] | None:
 
 
 def _here_only(evidence: Evidence, spot: Spot, rules: list[list[Any]]) -> tuple[int, str] | None:
-    """A rule in a chain that is the same everywhere, and no other host has it."""
+    """A rule in a chain that is the same everywhere, which no other host has, and which came later than its neighbours.
+
+    The agent writes a chain at one go, so its rules' handles follow one another. A rule that is only here, but among
+    its own, is one that the others have lost.
+    """
+    others = _others(evidence, spot)
+    strange = [(handle, words) for handle, words in rules if not any(words in other for other in others)]
+    return next((one for one in strange if others and not _among_its_own(one[0], rules)), None)
+
+
+def _among_its_own(handle: int, rules: list[list[Any]]) -> bool:
+    handles = {one for one, _ in rules}
+    return len(handles) == 1 or bool({handle - 1, handle + 1} & handles)
+
+
+def _others(evidence: Evidence, spot: Spot) -> list[set[str]]:
+    """What other computes have in the same chain, where it is to be the same everywhere."""
     if spot.thing not in ALIKE or not is_open(evidence.value(spot.host, hostlooks.RULES)[TABLE]):
-        return None
+        return []
     tables = [seen(evidence, hostlooks.RULES, host) for host in hosts_in(evidence, COMPUTE) if host != spot.host]
     filled = [one[TABLE] for one in tables if is_open(one.get(TABLE, {}))]
-    others = [{words for _, words in chains.get(spot.thing, {"rules": []})["rules"]} for chains in filled]
-    if not others:
+    return [{words for _, words in chains.get(spot.thing, {"rules": []})["rules"]} for chains in filled]
+
+
+def rule_missing(evidence: Evidence, spot: Spot) -> Finding | None:
+    """A chain of the agent's table lacks rules that it has on all other computes."""
+    others = _others(evidence, spot)
+    mine = {words for _, words in evidence.value(spot.host, hostlooks.RULES)[TABLE][spot.thing]["rules"]}
+    lacking = frozenset[str]().union(*others[:1]).intersection(*others) - mine
+    if not lacking or mine - mine.intersection(frozenset[str]().union(*others)):
+        # Where each has rules of its own, they are of two versions of the agent.
         return None
-    return next(((handle, words) for handle, words in rules if not any(words in other for other in others)), None)
+    saw = f"the chain {spot.thing} of the agent's table lacks a rule that others have: {_short(min(lacking))}"
+    mend = there(evidence, spot.host, "systemctl restart neutron-l2isolate-agent")
+    return Finding(spot.host, saw, "packets are let through, or dropped, that are not elsewhere", mend)
 
 
 def is_open(chains: Mapping[str, Any]) -> bool:
@@ -180,6 +215,12 @@ def filter_incomplete(evidence: Evidence, spot: Spot) -> Finding | None:
     return Finding(spot.host, saw, "its packets are dropped", mend)
 
 
+def needs_agent_and_no_strangers(evidence: Evidence, spot: Spot) -> Iterator[Need]:
+    """A rule that another host has too much is no rule that this one lacks."""
+    yield from needs_agent(evidence, Spot(spot.host))
+    yield from ((FOREIGN_RULE.id, Spot(host, spot.thing)) for host in hosts_in(evidence, COMPUTE))
+
+
 def each_filtered(evidence: Evidence) -> list[Spot]:
     """The ports of all servers that are meant to run, where the filter is this agent's."""
     found = server_ports(evidence) if evidence.should(SITE, "network") == "l2isolate" else {}
@@ -218,3 +259,4 @@ FOREIGN_RULE = Check("foreign-rule", ERROR, each_filter, foreign_rule, needs_the
 FILTER_INCOMPLETE = Check("filter-incomplete", ERROR, each_filtered, filter_incomplete, needs_filter)
 ROUTING_RULE = Check("routing-rule", ERROR, each_fabric_host(COMPUTE, TOR), routing_rule, needs_the_host)
 FILTER_MISSING = Check("filter-missing", ERROR, each_fabric_host(COMPUTE), filter_missing, needs_agent)
+RULE_MISSING = Check("filter-rule-missing", ERROR, each_filter, rule_missing, needs_agent_and_no_strangers)

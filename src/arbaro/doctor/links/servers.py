@@ -3,7 +3,7 @@
 
 from collections.abc import Iterator, Mapping
 
-from arbaro.checks import ERROR, NOTE, WARNING, Check, Finding, Need, Spot
+from arbaro.checks import ERROR, NOTE, Check, Finding, Need, Spot
 from arbaro.doctor import hostlooks
 from arbaro.doctor.links.ground import needs_the_host, working
 from arbaro.doctor.ports import moment, seen
@@ -14,6 +14,8 @@ from arbaro.hosts import COMPUTE
 
 #: Seconds after which a task of nova's is not slow but stuck; building and moving may take longer.
 STUCK = 900
+#: What may take an hour with a large disk.
+SLOW, LONG = ("image_", "migrating", "resize_", "shelving", "rebuild"), 3600
 
 
 def each_failed(evidence: Evidence) -> list[Spot]:
@@ -54,7 +56,7 @@ def needs_all_that_builds(evidence: Evidence, spot: Spot) -> Iterator[Need]:
         yield check, Spot(host)
     yield from (("queue-refuses", Spot(host, user)) for user in evidence.should(SITE, "queue users", ()))
     yield from (("endpoint-dead", Spot(thing=one["url"])) for one in seen(evidence, "catalog") or [])
-    yield from (("image-file-gone", Spot(host, image)) for image in seen(evidence, "images"))
+    yield "image-file-gone", Spot(host, seen(evidence, SERVERS)[spot.thing]["image"])
     yield "fits-no-host", Spot(thing=spot.thing)
     for one in hosts_in(evidence, COMPUTE):
         yield from needs_building_host(evidence, Spot(one))
@@ -89,7 +91,8 @@ def task_stuck(evidence: Evidence, spot: Spot) -> Finding | None:
     """Something was begun with a server long ago, and has not ended: nova refuses everything else meanwhile."""
     one = evidence.value(OPENSTACK, SERVERS)[spot.thing]
     age = evidence.facts[OPENSTACK][SERVERS].at - moment(one["updated"])
-    if age < STUCK:
+    moving = {migration["instance_uuid"] for migration in seen(evidence, "migrations") or []}
+    if spot.thing in moving or age < (LONG if one["task_state"].startswith(SLOW) else STUCK):
         return None
     saw = f"{one['name']} is {one['task_state']} since {age / 60:.0f} min"
     means = "nova refuses everything else until that ends"
@@ -208,9 +211,9 @@ def server_rests(evidence: Evidence, spot: Spot) -> Finding | None:
     return Finding(one["name"], f"it is {one['vm_state']}, as was asked for", "", mend)
 
 
-FITS_NO_HOST = Check("fits-no-host", ERROR, each_refused, fits_no_host)
+FITS_NO_HOST = Check("fits-no-host", NOTE, each_refused, fits_no_host)
 TASK_STUCK = Check("task-stuck", ERROR, each_busy, task_stuck, needs_all_that_builds)
-QUOTA_USED_UP = Check("quota-used-up", WARNING, each_project, quota_used_up)
+QUOTA_USED_UP = Check("quota-used-up", NOTE, each_project, quota_used_up)
 SERVER_ERROR = Check("server-error", NOTE, each_failed, server_error, needs_all_that_builds)
 SERVER_RESTS = Check("server-rests", NOTE, each_resting, server_rests)
 USER_DATA = Check("user-data-no-shebang", NOTE, each_with_data, user_data_no_shebang)
