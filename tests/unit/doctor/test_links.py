@@ -86,6 +86,11 @@ def hole(facts: dict[str, Any]) -> None:
     facts[HOST]["routes"] = {"value": None, "at": 1.0, "error": "`ip` took more than 10 s"}
 
 
+def filter_of(facts: dict[str, Any]) -> dict[str, Any]:
+    """The packet filter of a host with servers, for one that has none."""
+    return {"packet filter": facts[HOST]["packet filter"]}
+
+
 def quota(facts: dict[str, Any]) -> None:
     server(facts).update(status="ERROR", vm_state="error", launched=None)
     openstack(facts, "quotas")[server(facts)["project"]] = {"instances": [3, 3]}
@@ -186,7 +191,7 @@ ILL: dict[str, Change] = {
     "provider-missing": lambda f: f["OpenStack"]["placement"].update(
         value={number: one for number, one in openstack(f, "placement").items() if one["name"] != HOST}
     ),
-    "filter-rule-missing": lambda f: rules(f, "ingress").pop(1),
+    "filter-rule-missing": lambda f: (f[OTHER].update(copy.deepcopy(filter_of(f))), rules(f, "ingress").pop(1)),
     "conntrack-full": lambda f: f[HOST]["tracked connections"].update(value=[262144, 262144]),
     "guest-frozen": lambda f: value(f, HOST, "stopped processes").update(
         {"machine-qemu\\x2d2\\x2dinstance\\x2d00000005.scope": {"pid": 9, "command": "qemu-system-x86", "state": "T"}}
@@ -241,6 +246,19 @@ def test_what_drills_expect_is_what_the_doctor_knows() -> None:
 
 def test_what_comes_back_is_of_the_links() -> None:
     assert {check.id for check in LINKS} >= set(COMES_BACK)
+
+
+@pytest.mark.parametrize("hosts", [("controller", HOST, OTHER), (HOST,)])
+def test_a_login_that_the_queue_refuses_is_told_where_it_is_refused(hosts: tuple[str, ...]) -> None:
+    """Connections that are open go on after a password has changed: counting them shows nothing for hours."""
+
+    def refuse(facts: dict[str, Any]) -> None:
+        for host in hosts:
+            for one in value(facts, host, "logins to the queue"):
+                one["answer"] = "refused" if one["user"] == "nova" else one["answer"]
+
+    (cause,) = troubles(causes(judge(LINKS, evidence(refuse))))
+    assert (cause.check, cause.where) == ("queue-refuses", HOST if hosts == (HOST,) else "controller")
 
 
 EVIL = "x'; touch /tmp/owned; echo \"$(reboot)`id`"
