@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Look, judge, and look again: what has just changed is given time, and only what is seen twice is told."""
 
+import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -8,7 +9,8 @@ from dataclasses import dataclass, field
 from arbaro.checks import Finding, judge, troubles
 from arbaro.doctor.hostlooks import STARTED
 from arbaro.doctor.links import COMES_BACK, LINKS
-from arbaro.doctor.site import SITE
+from arbaro.doctor.questions import OPENSTACK
+from arbaro.doctor.site import SITE, commands
 from arbaro.errors import ArbaroError
 from arbaro.evidence import Evidence
 from arbaro.runs import current_run
@@ -73,7 +75,24 @@ def judged(evidence: Evidence) -> Examination:
             "This evidence is not the doctor's: it does not say which hosts the cloud has.",
             hint="Collect it again: arbaro doctor --bundle FILE",
         )
+    evidence = _with_our_words(evidence)
     return _settled(evidence, judge(LINKS, evidence), 0)
+
+
+def _with_our_words(evidence: Evidence) -> Evidence:
+    """The same, with commands of our own: somebody else may have written the file, and a person is going to type them.
+
+    Raises ArbaroError where it calls something by a name that nothing of a cloud can have.
+    """
+    wanted = [name for its in evidence.wanted.values() for kind in ("units", "APIs") for name in its.get(kind) or ()]
+    reports = [one.get("unit", "") for its in evidence.wanted.values() for one in (its.get("reports") or {}).values()]
+    for name in (evidence.about, *evidence.should(SITE, "groups"), *evidence.wanted, *wanted, *reports):
+        if not re.fullmatch(r"[\w@.-]{0,100}", str(name), re.ASCII):
+            raise ArbaroError(f"This evidence calls something {name!r}.", hint="Nothing of a cloud has such a name.")
+    ours = {SITE: dict(evidence.wanted[SITE]) | commands(evidence.about)}
+    if "client" in evidence.wanted.get(OPENSTACK, {}):
+        ours[OPENSTACK] = dict(evidence.wanted[OPENSTACK]) | {"client": f"openstack --os-cloud arbaro-{evidence.about}"}
+    return Evidence(evidence.about, evidence.facts, {**evidence.wanted, **ours})
 
 
 def _settled(evidence: Evidence, found: list[Finding], looks: int) -> Examination:

