@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from arbaro.errors import CommandError
+from arbaro.errors import ArbaroError, CommandError
 from arbaro.runs import GRACE, Run, current_run, signal_all
 
 Process = subprocess.Popen[bytes]
@@ -82,7 +82,10 @@ def succeeds(argv: Sequence[str | Path], *, timeout: float = 60) -> bool:
 def become(argv: Sequence[str | Path]) -> None:
     """Replace this process by a command, so that it owns the terminal."""
     words = [str(word) for word in argv]
-    os.execvp(words[0], words)
+    try:
+        os.execvp(words[0], words)
+    except OSError as error:
+        raise ArbaroError(f"{words[0]} cannot be run: {error.strerror}.", hint=f"type {words[0]}") from error
 
 
 def _start(

@@ -110,6 +110,9 @@ class Builtins:
         for child in node.children[1:]:
             # All words are expanded before the first variable is set.
             if child.type == "variable_name":
+                if not NAME.fullmatch(text_of(child)):
+                    # bash says that it is no name, and goes on as after any command that failed.
+                    raise Refused(f"{_shown(text_of(child))} can be no variable's name", line)
                 found.append((text_of(child), None, False))
             elif child.type == "variable_assignment":
                 found.append(self.parts(child, argument=True))

@@ -142,12 +142,13 @@ class _Shell:
         condition, body = _split(node.children, "do_group")
         last: bool | None = True
         for _ in range(_MOST_ROUNDS):
-            verdict = self.block(condition)
-            if verdict is None:
-                raise Refused("only a shell can decide how often this loop goes round", line_of(node))
-            if verdict is until:
-                return last
             try:
+                # A `break` in the condition leaves this very loop.
+                verdict = self.block(condition)
+                if verdict is None:
+                    raise Refused("only a shell can decide how often this loop goes round", line_of(node))
+                if verdict is until:
+                    return last
                 last = self.block(body)
             except _Leaves as leaves:
                 if leaves.how == "break":
@@ -169,19 +170,20 @@ class _Shell:
             raise Refused("this loop is not in the part of bash that arbaro evaluates", line_of(node))
         if wiping.is_loop(text_of(name), node.children_by_field_name("value"), body, self.scope):
             return None
-        for word in node.children_by_field_name("value"):
-            for value in self.words.fields(word):
-                if isinstance(value, Unknown | Answer):
-                    why = value.why if isinstance(value, Unknown) else "an answer decides it"
-                    raise Refused(f"only a shell knows how often this loop goes round: {why}", line_of(node))
-                self.scope.assign(text_of(name), value, line_of(node))
-                try:
-                    self.block(body.children)
-                except _Leaves as leaves:
-                    if leaves.how == "return":
-                        raise
-                    if leaves.how == "break":
-                        return True
+        # bash expands all words before the first turn: a turn that changes a variable changes none of them.
+        values = [value for word in node.children_by_field_name("value") for value in self.words.fields(word)]
+        for value in values:
+            if isinstance(value, Unknown | Answer):
+                why = value.why if isinstance(value, Unknown) else "an answer decides it"
+                raise Refused(f"only a shell knows how often this loop goes round: {why}", line_of(node))
+            self.scope.assign(text_of(name), value, line_of(node))
+            try:
+                self.block(body.children)
+            except _Leaves as leaves:
+                if leaves.how == "return":
+                    raise
+                if leaves.how == "break":
+                    return True
         return None
 
     def _case(self, node: "Node") -> bool | None:
