@@ -51,8 +51,8 @@ def doctor(
     """Find the cause when something does not work.
 
     SUBJECT is a server, port, address, host or machine; without it, the whole cloud is looked at. Nothing is changed.
-    Ends with code 0 when all is well, 1 with warnings only or when something could not be looked at, 2 when something is
-    broken.
+    Ends with code 0 when all is well, 1 with warnings only or when something could not be looked at, 2 when
+    something is broken.
 
     \b
     arbaro doctor
