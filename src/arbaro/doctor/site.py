@@ -2,11 +2,14 @@
 """What a check must know besides what was seen: the cloud's addresses, and how a person types a command."""
 
 import re
+from collections.abc import Callable
 from shlex import quote
 
 from arbaro.checks import Spot
 from arbaro.evidence import Evidence
 
+#: Where a check looks.
+Spots = Callable[[Evidence], list[Spot]]
 #: The place of what is known of the cloud as a whole, under `wanted`.
 SITE = "site"
 #: A line that every shell takes as the words that it shows.
@@ -52,7 +55,7 @@ def hosts_in(evidence: Evidence, group: str) -> list[str]:
     return [host for host, its in groups.items() if group in its]
 
 
-def each_host_in(*groups: str):  # type: ignore[no-untyped-def]
+def each_host_in(*groups: str) -> Spots:
     """A check's spots: all hosts of these groups."""
 
     def spots(evidence: Evidence) -> list[Spot]:
@@ -61,7 +64,7 @@ def each_host_in(*groups: str):  # type: ignore[no-untyped-def]
     return spots
 
 
-def each_fabric_host(*groups: str):  # type: ignore[no-untyped-def]
+def each_fabric_host(*groups: str) -> Spots:
     """The same, where servers are behind a fabric of routers (network driver l2isolate)."""
     every = each_host_in(*groups)
     return lambda evidence: every(evidence) if evidence.should(SITE, "network") == "l2isolate" else []

@@ -209,41 +209,17 @@ def conntrack_full(evidence: Evidence, spot: Spot) -> Finding | None:
     )
 
 
-def forwarding_off(evidence: Evidence, spot: Spot) -> Finding | None:
-    """The kernel forwards nothing."""
-    if evidence.value(spot.host, hostlooks.SYSCTLS)["net.ipv4.ip_forward"] == "1":
-        return None
-    return Finding(
-        spot.host,
-        "net.ipv4.ip_forward is 0: the kernel forwards nothing",
-        "no packet gets to a server here, or from one",
-        there(evidence, spot.host, "sysctl --load /etc/sysctl.d/60-fabric.conf"),
-    )
+def kernel_setting(name: str, *good: str, means: str) -> Callable[[Evidence, Spot], Finding | None]:
+    """A setting of the kernel must have one of these values; the first is the one that our roles write."""
 
+    def look(evidence: Evidence, spot: Spot) -> Finding | None:
+        value = evidence.value(spot.host, hostlooks.SYSCTLS)[name]
+        if value in good:
+            return None
+        mend = there(evidence, spot.host, "sysctl --load /etc/sysctl.d/60-fabric.conf")
+        return Finding(spot.host, f"{name} is {value}, and has to be {good[0]}", means, mend)
 
-def rp_filter_strict(evidence: Evidence, spot: Spot) -> Finding | None:
-    """The reverse path is checked on all interfaces."""
-    value = evidence.value(spot.host, hostlooks.SYSCTLS)["net.ipv4.conf.all.rp_filter"]
-    if value != "1":
-        return None
-    return Finding(
-        spot.host,
-        f"net.ipv4.conf.all.rp_filter is {value}: packets that come by another way than they would leave are dropped",
-        "servers do not hear from the cloud's other networks, and get no metadata",
-        there(evidence, spot.host, "sysctl --load /etc/sysctl.d/60-fabric.conf"),
-    )
-
-
-def one_leg_for_all(evidence: Evidence, spot: Spot) -> Finding | None:
-    """Flows are not spread by their ports."""
-    if evidence.value(spot.host, hostlooks.SYSCTLS)["net.ipv4.fib_multipath_hash_policy"] == "1":
-        return None
-    return Finding(
-        spot.host,
-        "net.ipv4.fib_multipath_hash_policy is not 1: all packets of two hosts take the same switch",
-        "",
-        there(evidence, spot.host, "sysctl --load /etc/sysctl.d/60-fabric.conf"),
-    )
+    return look
 
 
 def each_name(evidence: Evidence) -> list[Spot]:
@@ -273,7 +249,32 @@ TUN_MISSING = Check("tun-missing", ERROR, each_host_in(COMPUTE), tun_missing, ne
 AGENT_IMAGE_GONE = Check("agent-image-gone", ERROR, each_tree, agent_image_gone, needs_the_host)
 AGENT_FAILS = Check("agent-fails", ERROR, each_agent, agent_fails, needs_what_it_asks)
 CONNTRACK_FULL = Check("conntrack-full", ERROR, each_host_in(COMPUTE), conntrack_full, needs_the_host)
-FORWARDING_OFF = Check("forwarding-off", ERROR, each_fabric_host(COMPUTE, TOR), forwarding_off, needs_the_host)
-RP_FILTER_STRICT = Check("rp-filter-strict", ERROR, each_fabric_host(COMPUTE, TOR), rp_filter_strict, needs_the_host)
-ONE_LEG_FOR_ALL = Check("one-leg-for-all", WARNING, each_fabric_host(COMPUTE), one_leg_for_all, needs_the_host)
+FORWARDING_OFF = Check(
+    "forwarding-off",
+    ERROR,
+    each_fabric_host(COMPUTE, TOR),
+    kernel_setting(
+        "net.ipv4.ip_forward", "1", means="the kernel forwards nothing: no packet gets to a server or from one"
+    ),
+    needs_the_host,
+)
+RP_FILTER_STRICT = Check(
+    "rp-filter-strict",
+    ERROR,
+    each_fabric_host(COMPUTE, TOR),
+    kernel_setting(
+        "net.ipv4.conf.all.rp_filter",
+        "0",
+        "2",
+        means="packets that come by another way than they would leave are dropped: no metadata, for example",
+    ),
+    needs_the_host,
+)
+ONE_LEG_FOR_ALL = Check(
+    "one-leg-for-all",
+    WARNING,
+    each_fabric_host(COMPUTE),
+    kernel_setting("net.ipv4.fib_multipath_hash_policy", "1", means="all packets of two hosts take the same switch"),
+    needs_the_host,
+)
 RENAMED = Check("name-changed", ERROR, each_name, reports_as_another, needs_the_host)
